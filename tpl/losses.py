@@ -1,0 +1,85 @@
+"""The terms of the training objectives, each as the paper states it, as means.
+
+The paper writes sums; the published code divides them again. Means make the weights independent of the number of
+points and shapes, and are what both presets are expressed in (appendix A of the book).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+CURRICULUM = ((0.025, 0.0), (0.01, 0.1), (0.0025, 0.2), (0.0, 0.5))
+"""Tolerance epsilon and hardness lambda of the outputs after warp steps 2, 4, 6 and 8 (METHOD of DIT)."""
+
+HUBER_DELTA = 0.25
+PAIR_EPSILON = 0.5
+PAIR_LIMIT = 5.0
+PAIR_SHARE = 8  # the first eighth of the points is paired with the other seven
+
+
+def curriculum_l1(
+    predicted: Float[Tensor, "*batch"],
+    target: Float[Tensor, "*batch"],
+    epsilon: float = 0.0,
+    hardness: float = 0.0,
+    truncation: float = 0.1,
+) -> Float[Tensor, ""]:
+    """L1 between truncated distances, forgiving below epsilon and stricter where the sign is wrong or nearly so.
+
+    `max(|f - s| - epsilon, 0) * (1 + hardness * sgn(s) * sgn(s - f))`, averaged. With epsilon and hardness at zero
+    it is DeepSDF's truncated L1.
+
+    Args:
+        predicted: Predicted signed distances f.
+        target: True signed distances s, negative inside.
+        epsilon: Errors up to here cost nothing.
+        hardness: Share by which half-hearted predictions cost more, and overshooting ones less.
+        truncation: Both are clamped to this distance from zero.
+
+    Source: Eq. 5; Duan et al. 2020 (Curriculum DeepSDF), Eq. 4 and 5.
+    """
+    predicted, target = (x.clamp(-truncation, truncation) for x in (predicted, target))
+    error = F.relu((predicted - target).abs() - epsilon)
+    if hardness:
+        error = error * (1 + hardness * target.sign() * (target - predicted).sign())
+    return error.mean()
+
+
+def pointwise_warp(
+    path: Float[Tensor, "steps shapes points 3"], points: Float[Tensor, "shapes points 3"]
+) -> Float[Tensor, ""]:
+    """Huber norm of how far the warp moves a point, averaged over points and outputs (Eq. 7)."""
+    moved = (path - points).norm(dim=-1)
+    return F.huber_loss(moved, torch.zeros_like(moved), delta=HUBER_DELTA)
+
+
+def pointpair_warp(
+    canonical: Float[Tensor, "shapes points 3"], points: Float[Tensor, "shapes points 3"]
+) -> Float[Tensor, ""]:
+    """How much more two points of a shape move apart than half their distance, averaged over pairs (Eq. 8).
+
+    The first eighth of a shape's points, which come shuffled, against the others; a pair counts at most 5.
+    """
+    count = points.shape[1] // PAIR_SHARE
+    if count == 0:
+        raise ValueError(f"point pairs need at least {PAIR_SHARE} points a shape, not {points.shape[1]}")
+    shift = canonical - points
+    apart = torch.cdist(points[:, :count], points[:, count:])
+    strain = _distance(shift[:, :count], shift[:, count:]) / (apart + 1e-3)
+    return F.relu(strain - PAIR_EPSILON).clamp(max=PAIR_LIMIT).mean()
+
+
+def code_prior(latent: Float[Tensor, "shapes dim"]) -> Float[Tensor, ""]:
+    """Mean norm of the codes: the pull towards the mean code that Eq. 9 leaves out and the code has."""
+    return latent.norm(dim=-1).mean()
+
+
+def latent_l1(predicted: Float[Tensor, "views dim"], target: Float[Tensor, "views dim"]) -> Float[Tensor, ""]:
+    """Mean absolute difference between the encoder's codes and the shapes' (Eq. 10)."""
+    return (predicted - target).abs().mean()
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """Distances between all of a and all of b, with a zero gradient where they coincide (the warp starts so)."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

@@ -1,0 +1,83 @@
+"""All shapes of a category as one template, seen through a warp: s(p) = T(W(p, c))."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from torch import Tensor, nn
+
+from tpl.models.template import Template
+from tpl.models.warp import Warp
+from tpl.primitives import SDF
+
+CHUNK = 16_384  # points evaluated at once: larger blocks fall out of a CPU's cache and gain nothing
+
+
+class DeepImplicitTemplateConfig(BaseModel):
+    """Sizes of warp and template; the defaults are the paper's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latent_dim: PositiveInt = 256
+    warp_hidden: PositiveInt = 512
+    warp_steps: PositiveInt = 8
+    template_hidden: PositiveInt = 256
+    template_layers: PositiveInt = 5
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    weight_norm: bool = True
+
+
+class DeepImplicitTemplate(nn.Module):
+    """The template after the warp (Eq. 3 and 4): the signed distance of every shape of a category."""
+
+    def __init__(self, config: DeepImplicitTemplateConfig | None = None):
+        super().__init__()
+        self.config = config = config or DeepImplicitTemplateConfig()
+        self.warp = Warp(config.latent_dim, config.warp_hidden, config.warp_steps)
+        self.template = Template(
+            config.template_hidden, config.template_layers, config.dropout, config.weight_norm
+        )
+
+    def forward(
+        self, points: Float[Tensor, "shapes points 3"], latent: Float[Tensor, "shapes dim"]
+    ) -> Float[Tensor, "shapes points"]:
+        """Signed distances (unit-sphere lengths, negative inside) of each shape's points."""
+        return self.template(self.warp(points, latent)[-1])
+
+    def shape(self, latent: Float[Tensor, " dim"], step: int = -1) -> SDF:
+        """The signed distance function of one shape, on NumPy points in the unit-sphere frame.
+
+        Args:
+            latent: The shape's code.
+            step: Which step of the warp to stop after; -1 is the last.
+        """
+
+        def evaluate(points: Tensor) -> Tensor:
+            return self.template(self.warp(points[None], latent[None])[step])[0]
+
+        return self._sdf(evaluate)
+
+    def template_shape(self) -> SDF:
+        """The template alone, without any warp (Fig. 8)."""
+        return self._sdf(self.template)
+
+    def canonical(self, points: Float[np.ndarray, "n 3"], latent: Float[Tensor, " dim"]) -> Float[np.ndarray, "n 3"]:
+        """Where the warp of one shape carries points (unit-sphere frame) on the template."""
+        return self._on_device(lambda chunk: self.warp(chunk[None], latent[None])[-1, 0], points)
+
+    def _sdf(self, evaluate) -> SDF:
+        def sdf(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+            return self._on_device(evaluate, points)
+
+        return sdf
+
+    def _on_device(self, evaluate, points: np.ndarray) -> np.ndarray:
+        device = self.template.last.weight.device
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                chunks = torch.as_tensor(points, dtype=torch.float32).split(CHUNK)
+                return torch.cat([evaluate(chunk.to(device)).float().cpu() for chunk in chunks]).numpy()
+        finally:
+            self.train(was_training)

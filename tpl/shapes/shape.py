@@ -1,0 +1,27 @@
+"""What every source of shapes yields: a `Shape`, which knows its mesh but does not hold it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trimesh
+
+CATEGORIES = {"chairs": "03001627", "sofas": "04256520", "airplanes": "02691156"}  # with their ShapeNet synsets
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of a data set.
+
+    Shapes of one `family` are variants of each other, so a family lies in one split as a whole.
+
+    `load()` makes or reads the mesh: in RAW (+y up, front -z, bounding-box diagonal 1, centred), with face
+    colours. Procedural shapes also say what each face belongs to: `metadata["part"]` indexes
+    `metadata["parts"]`.
+    """
+
+    id: str
+    category: str
+    family: str
+    split: str
+    load: Callable[[], trimesh.Trimesh]

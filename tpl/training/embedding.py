@@ -1,0 +1,169 @@
+"""Phase 1: codes, warp and template from signed distances alone (section 3.1 of the paper)."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+
+from tpl.datasets import SDFBatch, SDFTable
+from tpl.losses import CURRICULUM, code_prior, curriculum_l1, pointpair_warp, pointwise_warp
+from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.training.loop import Group, TrainingConfig
+from tpl.training.runs import RunFolder, train_or_load
+
+
+class EmbeddingConfig(TrainingConfig):
+    """Everything that phase 1 depends on; the defaults are the preset `fixed` at the paper's size."""
+
+    steps: PositiveInt = 272_000  # chairs: 2001 epochs of 3281 shapes
+    model: DeepImplicitTemplateConfig = DeepImplicitTemplateConfig()
+    shapes_per_batch: PositiveInt = 24
+    points_per_shape: PositiveInt = 5000
+    inside_share: float = Field(default=0.4, ge=0, le=1)
+    cross_share: float = Field(default=0.4, ge=0, lt=1)  # ours; needs cross samples
+    truncation: float = Field(default=0.1, gt=0)
+    outputs: Literal["curriculum", "last"] = "curriculum"  # "last": plain L1 on the last step's output
+    pointwise_weight: NonNegativeFloat = 0.005
+    pointwise_outputs: Literal["all", "last"] = "all"
+    pointwise_boost: float = Field(default=10.0, ge=1)  # how much stiffer the warp is at the start
+    pointpair_weight: NonNegativeFloat = 0.0547  # on the mean over pairs
+    code_weight: NonNegativeFloat = 1e-4
+    ramp: float = Field(default=0.05, ge=0, le=1)  # share of the training until the regularisers are at full weight
+    warp_rate: float = Field(default=5e-4, gt=0)
+    template_rate: float = Field(default=5e-4, gt=0)
+    code_rate: float = Field(default=1e-3, gt=0)
+    code_radius: float = Field(default=1.0, gt=0)  # codes stay in this ball
+    schedule: Literal["cosine", "halving", "constant"] = "halving"
+
+
+class EmbeddingRun(NamedTuple):
+    """What phase 1 leaves."""
+
+    model: DeepImplicitTemplate
+    codes: Float[Tensor, "shapes dim"]
+    history: pd.DataFrame
+
+
+class EmbeddingObjective(nn.Module):
+    """The template model and the table of codes under the loss of Eq. 9."""
+
+    def __init__(self, shapes: int, config: EmbeddingConfig):
+        super().__init__()
+        self.config = config
+        self.model = DeepImplicitTemplate(config.model)
+        dim = config.model.latent_dim
+        self.codes = nn.Embedding(shapes, dim)
+        nn.init.normal_(self.codes.weight, std=dim**-0.5)
+
+    def forward(self, batch: SDFBatch, done: float) -> dict[str, Tensor]:
+        """The weighted terms of the loss when a share `done` of the training is over."""
+        config = self.config
+        # Codes are kept in a ball where they are read, as an embedding's max_norm does, without an in-place edit.
+        latent = project_to_ball(self.codes(batch.index), config.code_radius)
+        path = self.model.warp(batch.points, latent)
+        return warp_terms(self.model, path, batch.points, batch.sdf, latent, done, config)
+
+
+def warp_terms(
+    model: DeepImplicitTemplate,
+    path: Float[Tensor, "steps shapes points 3"],
+    points: Float[Tensor, "shapes points 3"],
+    sdf: Float[Tensor, "shapes points"],
+    latent: Float[Tensor, "shapes dim"],
+    done: float,
+    config: EmbeddingConfig,
+) -> dict[str, Tensor]:
+    """The weighted terms of Eq. 9: reconstruction, point-wise and point-pair regularisation, code prior."""
+    steps = output_steps(len(path)) if config.outputs == "curriculum" else [len(path) - 1]
+    levels = CURRICULUM[-len(steps) :] if config.outputs == "curriculum" else [(0.0, 0.0)]
+    predicted = model.template(path[steps])  # the evaluations of all outputs are one batch
+    errors = [
+        curriculum_l1(output, sdf, epsilon, hardness, config.truncation)
+        for output, (epsilon, hardness) in zip(predicted, levels, strict=True)
+    ]
+    ramp = min(1.0, done / config.ramp) if config.ramp else 1.0
+    terms = {"sdf": torch.stack(errors).mean()}
+    if config.pointwise_weight:
+        moved = path[output_steps(len(path))] if config.pointwise_outputs == "all" else path[-1:]
+        boost = max(1.0, config.pointwise_boost * (1 - ramp))
+        terms["pointwise"] = config.pointwise_weight * boost * pointwise_warp(moved, points)
+    if config.pointpair_weight:
+        terms["pointpair"] = config.pointpair_weight * ramp * pointpair_warp(path[-1], points)
+    if config.code_weight:
+        terms["code"] = config.code_weight * ramp * code_prior(latent)
+    return terms
+
+
+def output_steps(steps: int) -> list[int]:
+    """Which positions of the path the losses look at: four, evenly spaced, up to the last (2, 4, 6, 8 of 8)."""
+    return sorted({round(steps * quarter / 4) - 1 for quarter in (1, 2, 3, 4)} - {-1})
+
+
+def project_to_ball(latent: Float[Tensor, "shapes dim"], radius: float) -> Float[Tensor, "shapes dim"]:
+    """Codes longer than the radius are shortened to it."""
+    return latent * (radius / latent.norm(dim=-1, keepdim=True).clamp_min(radius))
+
+
+def train_embedding(
+    table: SDFTable,
+    config: EmbeddingConfig,
+    folder: Path | str | None = None,
+    data: str = "",
+    label: str = "phase 1",
+    progress: bool = True,
+) -> EmbeddingRun:
+    """Trains phase 1, goes on where it was interrupted, or loads it where it is finished.
+
+    Args:
+        table: SDF samples of the training shapes, on the device to train on.
+        config: Sizes, weights and schedule.
+        folder: The run's folder; without one nothing is kept.
+        data: Hash of the samples, so that a run on other data is not taken for this one.
+        label: Name in the progress bar.
+        progress: Whether to show one.
+
+    Returns:
+        The model and the codes, on the table's device, in the order of the table's shapes, and the learning curve.
+    """
+    torch.manual_seed(config.seed)
+    objective = EmbeddingObjective(len(table), config).to(table.device)
+    model, codes = objective.model, objective.codes
+
+    def draw(generator: torch.Generator, done: float) -> SDFBatch:
+        rows = draw_rows(len(table), config.shapes_per_batch, generator)
+        return table.draw(rows, config.points_per_shape, generator, config.inside_share, config.cross_share)
+
+    groups = [
+        Group(model.warp.parameters(), config.warp_rate),
+        Group(model.template.parameters(), config.template_rate),
+        Group(codes.parameters(), config.code_rate),
+    ]
+    history = train_or_load(objective, draw, groups, config, folder, data, label=label, progress=progress)
+    with torch.no_grad():
+        return EmbeddingRun(model.eval(), project_to_ball(codes.weight.detach(), config.code_radius), history)
+
+
+def load_embedding(folder: Path | str, device: torch.device | str = "cpu") -> EmbeddingRun:
+    """The finished phase 1 of a run folder.
+
+    Raises:
+        RunError: There is none, or it is broken.
+    """
+    run = RunFolder(folder)
+    config = EmbeddingConfig.model_validate(run.config())
+    objective = EmbeddingObjective(run.shape_of("codes.weight")[0], config)
+    history = run.load(objective)
+    objective.to(device).eval()
+    codes = project_to_ball(objective.codes.weight.detach(), config.code_radius)
+    return EmbeddingRun(objective.model, codes, history)
+
+
+def draw_rows(total: int, count: int, generator: torch.Generator) -> Tensor:
+    """Rows of a table, no row twice as long as there are enough."""
+    rounds = -(-count // total)
+    order = [torch.randperm(total, generator=generator, device=generator.device) for _ in range(rounds)]
+    return torch.cat(order)[:count]

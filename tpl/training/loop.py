@@ -1,0 +1,167 @@
+"""The one training loop: `fit` an objective on batches drawn on the device, resumable at any step."""
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+
+class TrainingConfig(BaseModel):
+    """What every phase has in common. Lengths are steps; schedules run over the share of the training done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: PositiveInt
+    seed: NonNegativeInt = 0
+    schedule: Literal["cosine", "halving", "constant"] = "cosine"
+    halvings: PositiveInt = 4  # for "halving": the rate halves at this many equal stages
+    warmup: float = Field(default=0.0, ge=0, lt=1)  # share of the steps over which the rate rises
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    log_every: PositiveInt = 50
+    save_every: PositiveInt = 1000  # a multiple of log_every
+
+
+class Group(NamedTuple):
+    """Parameters that share a learning rate."""
+
+    parameters: Iterable[Tensor]
+    rate: float
+
+
+class TrainingInterrupted(RuntimeError):
+    """The training lost its way (a loss that is not a number); the message says where and what to try."""
+
+
+def fit(
+    objective: nn.Module,
+    draw: Callable[[torch.Generator, float], Any],
+    groups: list[Group],
+    config: TrainingConfig,
+    state: Path | None = None,
+    weight_decay: float = 0.0,
+    label: str = "",
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Minimises the sum of an objective's terms.
+
+    The randomness of a step is a function of the seed and the step alone. So a training that was killed and goes on
+    from its last saved state ends with the very weights of one that was not.
+
+    Args:
+        objective: Called with a batch and the share of the training done; returns named, weighted terms. Its
+            parameters, and those of `groups`, are on the device that `draw` draws on.
+        draw: Makes a batch, from a generator and the share of the training done.
+        groups: What is learnt, and how fast.
+        config: How long, with which schedule, in which precision.
+        state: Folder of saved states; nothing is saved or resumed without one.
+        weight_decay: AdamW's; 0 is Adam.
+        label: Name in the progress bar.
+        progress: Whether to show one.
+
+    Returns:
+        The learning curve: a row every `log_every` steps with `step`, `seconds`, the mean of each term since the
+        last row, and their sum as `loss`.
+
+    Raises:
+        TrainingInterrupted: A term is not finite.
+    """
+    groups = [Group(list(group.parameters), group.rate) for group in groups]
+    device = groups[0].parameters[0].device
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=mixed_precision(config.precision, device))
+    optimizer = torch.optim.AdamW(
+        [{"params": group.parameters, "lr": group.rate} for group in groups], weight_decay=weight_decay, fused=True
+    )
+    prepared, optimizer = accelerator.prepare(objective, optimizer)
+    prepared.train()
+    history, first = [], 0
+    if state is not None and (saved := latest_state(state)):
+        accelerator.load_state(str(saved), load_kwargs={"weights_only": True})
+        history = pd.read_csv(saved / "history.csv").to_dict("records")
+        first = json.loads((saved / "progress.json").read_text())["step"]
+
+    generator = torch.Generator(device)
+    started = time.perf_counter() - (history[-1]["seconds"] if history else 0)
+    sums: dict[str, Tensor] = {}
+    for step in tqdm(
+        range(first, config.steps), desc=label, initial=first, total=config.steps, disable=not progress, mininterval=2
+    ):
+        done = step / config.steps
+        generator.manual_seed(config.seed * 1_000_003 + step)
+        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
+        for group, parameters in zip(groups, optimizer.param_groups, strict=True):
+            parameters["lr"] = group.rate * rate_factor(config, done)
+        terms = prepared(draw(generator, done), done)
+        optimizer.zero_grad()
+        accelerator.backward(sum(terms.values()))
+        optimizer.step()
+        for name, term in terms.items():  # summed on the device: reading a number would wait for it
+            sums[name] = sums.get(name, 0) + term.detach()
+
+        if (step + 1) % config.log_every == 0 or step + 1 == config.steps:
+            steps = step % config.log_every + 1
+            row = {name: value.item() / steps for name, value in sums.items()}
+            loss = sum(row.values())
+            if not math.isfinite(loss):
+                raise TrainingInterrupted(
+                    f"{label or 'the training'}: the loss is {loss} at step {step + 1} ({row}); lower the learning "
+                    "rate, or train in fp32; the last saved state is untouched"
+                )
+            history.append({"step": step + 1, "seconds": time.perf_counter() - started, **row, "loss": loss})
+            sums = {}
+            if state is not None and (step + 1) % config.save_every == 0 and step + 1 < config.steps:
+                _save_state(accelerator, state, step + 1, history)
+    objective.eval()
+    return pd.DataFrame(history)
+
+
+def rate_factor(config: TrainingConfig, done: float) -> float:
+    """By what the learning rates are multiplied when this share of the training is done."""
+    if done < config.warmup:
+        return (done + 1 / config.steps) / config.warmup
+    if config.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (done - config.warmup) / (1 - config.warmup)))
+    if config.schedule == "halving":
+        return 0.5 ** math.floor(done * config.halvings)
+    return 1.0
+
+
+def mixed_precision(precision: str, device: torch.device) -> str:
+    """accelerate's word for a precision: "auto" is bf16 where matrices multiply faster in it."""
+    if precision == "fp32":
+        return "no"
+    if precision == "bf16":
+        return "bf16"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    # On a CPU bfloat16 pays only with instructions for it; without them it is emulated and slower.
+    has_instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if has_instructions else "no"
+
+
+def latest_state(folder: Path) -> Path | None:
+    """The newest whole state below a folder; a state half-written when the process died does not count."""
+    states = [path for path in folder.glob("[0-9]*") if path.is_dir()]
+    return max(states, key=lambda path: int(path.name), default=None)
+
+
+def _save_state(accelerator: Accelerator, folder: Path, step: int, history: list[dict]) -> None:
+    partial, whole = folder / f".partial-{step}", folder / f"{step:08d}"
+    shutil.rmtree(partial, ignore_errors=True)
+    accelerator.save_state(str(partial))
+    pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
+    (partial / "progress.json").write_text(json.dumps({"step": step}))
+    os.replace(partial, whole)  # the move is what makes it a state
+    for older in folder.glob("[0-9]*"):
+        if older != whole:
+            shutil.rmtree(older)

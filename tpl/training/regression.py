@@ -1,0 +1,158 @@
+"""Phase 2: an image encoder onto the codes of phase 1 (section 3.2), and our variant that learns through the decoder."""
+
+import copy
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+
+from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter
+from tpl.losses import curriculum_l1
+from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
+from tpl.training.embedding import EmbeddingRun, draw_rows
+from tpl.training.loop import Group, TrainingConfig
+from tpl.training.runs import RunFolder, train_or_load
+
+
+class RegressionConfig(TrainingConfig):
+    """Everything that phase 2 depends on beside phase 1; the defaults are the paper's objective.
+
+    With `sdf_weight` above 0 it is our variant: after a share `sdf_from` of the training the encoder also learns
+    from signed distances through the frozen decoder, and then from all shapes, those without a code included.
+    """
+
+    steps: PositiveInt = 32_000  # chairs: 100 epochs of 3281 x 50 views
+    encoder: EncoderConfig = EncoderConfig()
+    views_per_batch: PositiveInt = 512
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: NonNegativeFloat = 0.0
+    standardise: bool = False  # predict codes in units of their spread
+    jitter: float = Field(default=0.4, ge=0, le=1)
+    hue: float = Field(default=0.4, ge=0, le=0.5)
+    latent_weight: NonNegativeFloat = 1.0
+    sdf_weight: NonNegativeFloat = 0.0
+    sdf_from: float = Field(default=0.3, ge=0, le=1)
+    sdf_latent_weight: NonNegativeFloat = 0.1  # the code term's weight once the SDF term has joined
+    points_per_view: PositiveInt = 64
+    inside_share: float = Field(default=0.4, ge=0, le=1)
+    cross_share: float = Field(default=0.4, ge=0, lt=1)
+    truncation: float = Field(default=0.1, gt=0)
+
+
+class RegressionRun(NamedTuple):
+    """What phase 2 leaves."""
+
+    encoder: Encoder
+    history: pd.DataFrame
+
+
+class RegressionObjective(nn.Module):
+    """The encoder under Eq. 10, and under the SDF of the frozen decoder in our variant."""
+
+    def __init__(self, embedding: EmbeddingRun, config: RegressionConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.encoder)
+        if config.standardise:
+            self.encoder.standardise(embedding.codes)
+        # Held in a tuple, so that the frozen decoder is no part of the weights that this phase learns and saves.
+        decoder = copy.deepcopy(embedding.model).requires_grad_(False).eval()
+        self._frozen: tuple[DeepImplicitTemplate, Tensor] = (decoder, embedding.codes)
+
+    def forward(self, batch: ViewSDFBatch, done: float) -> dict[str, Tensor]:
+        """The weighted terms of the loss when a share `done` of the training is over."""
+        config = self.config
+        decoder, codes = self._frozen
+        latent = self.encoder(batch.image)
+        has_code = (batch.index < len(codes)).float()
+        error = (latent - codes[batch.index.clamp(max=len(codes) - 1)]).abs().mean(dim=1)
+        latent_term = (has_code * error).mean()  # Eq. 10 over the shapes that have a code
+        if not uses_decoder(config, done):
+            return {"latent": config.latent_weight * latent_term}
+        predicted = decoder(batch.points, latent)
+        sdf_term = curriculum_l1(predicted, batch.sdf, truncation=config.truncation)
+        return {"sdf": config.sdf_weight * sdf_term, "latent": config.sdf_latent_weight * latent_term}
+
+
+def uses_decoder(config: RegressionConfig, done: float) -> bool:
+    """Whether the SDF term takes part when a share `done` of the training is over."""
+    return config.sdf_weight > 0 and done >= config.sdf_from
+
+
+def train_regression(
+    embedding: EmbeddingRun,
+    views: ViewTable,
+    table: SDFTable | None,
+    config: RegressionConfig,
+    folder: Path | str | None = None,
+    data: str = "",
+    label: str = "phase 2",
+    progress: bool = True,
+) -> RegressionRun:
+    """Trains phase 2, goes on where it was interrupted, or loads it where it is finished.
+
+    Args:
+        embedding: Phase 1; its decoder is frozen.
+        views: Views of the training shapes; the first `len(embedding.codes)` are those with a code, in its order.
+        table: SDF samples of the same shapes as `views`, needed where `sdf_weight` is above 0.
+        config: Sizes, weights and schedule.
+        folder: The run's folder; without one nothing is kept.
+        data: Hash of phase 1, views and samples.
+        label: Name in the progress bar.
+        progress: Whether to show one.
+    """
+    if config.sdf_weight and table is None:
+        raise ValueError("learning through the decoder (sdf_weight > 0) needs the shapes' SDF samples")
+    if table is not None and len(table) != len(views):
+        raise ValueError(f"{len(views)} shapes have views and {len(table)} have SDF samples: give the same shapes")
+    torch.manual_seed(config.seed)
+    objective = RegressionObjective(embedding, config).to(views.device)
+    coded, nothing = len(embedding.codes), torch.zeros((config.views_per_batch, 0, 3), device=views.device)
+
+    def draw(generator: torch.Generator, done: float) -> ViewSDFBatch:
+        if table is not None and uses_decoder(config, done):
+            rows = draw_rows(len(views), config.views_per_batch, generator)
+            samples = table.draw(rows, config.points_per_view, generator, config.inside_share, config.cross_share)
+            points, sdf = samples.points, samples.sdf
+        else:  # Eq. 10 knows only shapes with a code
+            rows = draw_rows(coded, config.views_per_batch, generator)
+            points, sdf = nothing, nothing[..., 0]
+        image = color_jitter(views.draw(rows, generator), generator, config.jitter, config.hue)
+        return ViewSDFBatch(image, points, sdf, rows)
+
+    groups = [Group(objective.encoder.parameters(), config.learning_rate)]
+    history = train_or_load(
+        objective,
+        draw,
+        groups,
+        config,
+        folder,
+        data,
+        weight_decay=config.weight_decay,
+        label=label,
+        progress=progress,
+    )
+    return RegressionRun(objective.encoder.eval(), history)
+
+
+def load_regression(
+    folder: Path | str, embedding: EmbeddingRun, device: torch.device | str = "cpu"
+) -> RegressionRun:
+    """The finished phase 2 of a run folder.
+
+    Args:
+        folder: The run's folder.
+        embedding: The phase 1 that it was trained on.
+        device: Where the encoder shall live.
+
+    Raises:
+        RunError: There is none, or it is broken.
+    """
+    run = RunFolder(folder)
+    config = RegressionConfig.model_validate(run.config())
+    objective = RegressionObjective(embedding, config)
+    history = run.load(objective)
+    return RegressionRun(objective.encoder.to(device).eval(), history)

@@ -1,0 +1,213 @@
+"""Run folders: a training that is finished is loaded, one that was interrupted goes on, another starts anew.
+
+    runs/<name>/<category>/<phase>/
+        config.json         what was asked, and the hash of the data it was asked of
+        model.safetensors   the weights
+        history.csv         the learning curve
+        run.json            written last: device, versions, seconds, peak memory, git commit
+        state/              while it trains: the last saved state
+"""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from tpl.store import write_atomically
+from tpl.training.loop import Group, TrainingConfig, fit
+
+REPORTED = ("torch", "torchvision", "accelerate", "numpy", "scikit-image", "trimesh")
+
+
+class RunError(ValueError):
+    """A run folder is not what is needed; the message names it and the remedy."""
+
+
+class RunFolder:
+    """The folder of one phase's training for one category."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.state = self.path / "state"
+
+    def begin(self, config: BaseModel, data: str) -> bool:
+        """Makes the folder ready for a training of this configuration on data of this hash.
+
+        A folder of another configuration is set aside under a name of its own, with a warning that says what
+        differs; nothing is overwritten.
+
+        Returns:
+            Whether the training is finished already, so that its weights can be loaded.
+        """
+        wanted = {"data": data, **config.model_dump(mode="json")}
+        file = self.path / "config.json"
+        if file.exists():
+            found = _read_json(file)
+            if found == wanted:
+                return (self.path / "run.json").exists()
+            aside = self._set_aside()
+            warnings.warn(
+                f"{self.path} held a run of another configuration ({_differences(found, wanted)}); "
+                f"it is kept as {aside.name}, and the training starts anew",
+                stacklevel=3,
+            )
+        write_atomically(file, lambda path: path.write_text(json.dumps(wanted, indent=1)))
+        return False
+
+    def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float) -> None:
+        """Writes the result of a training; `run.json`, which says that it is whole, comes last."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
+        write_atomically(
+            self.path / "model.safetensors", lambda path: safetensors.torch.save_file(tensors, str(path))
+        )
+        write_atomically(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
+        facts = json.dumps(describe_run(next(weights.parameters()).device, seconds), indent=1)
+        write_atomically(self.path / "run.json", lambda path: path.write_text(facts))
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def load(self, weights: nn.Module) -> pd.DataFrame:
+        """Puts a finished run's weights into a model of the same configuration; returns the learning curve.
+
+        Raises:
+            RunError: There is no finished run, its files are broken, or it is of another model.
+        """
+        file = self.path / "model.safetensors"
+        if not (self.path / "run.json").exists():
+            raise RunError(f"no finished training in {self.path}: run its chapter or `tpl train` first")
+        try:
+            weights.load_state_dict(safetensors.torch.load_file(str(file)), strict=True)
+        except RuntimeError as error:
+            raise RunError(f"{file} holds another model than its config.json asks for: train it anew") from error
+        except (OSError, safetensors.SafetensorError) as error:
+            raise RunError(f"{file} cannot be read ({error}): remove {self.path} and train anew") from error
+        return pd.read_csv(self.path / "history.csv")
+
+    def shape_of(self, tensor: str) -> list[int]:
+        """The shape of one tensor of a finished run, without reading the others."""
+        file = self.path / "model.safetensors"
+        if not (self.path / "run.json").exists():
+            raise RunError(f"no finished training in {self.path}: run its chapter or `tpl train` first")
+        try:
+            with safetensors.safe_open(str(file), framework="pt") as tensors:
+                return tensors.get_slice(tensor).get_shape()
+        except (OSError, safetensors.SafetensorError) as error:
+            raise RunError(f"{file} cannot be read ({error}): remove {self.path} and train anew") from error
+
+    def digest(self) -> str:
+        """A hash of a finished run's weights, for what is trained on top of them."""
+        self.facts()
+        return hashlib.sha256((self.path / "model.safetensors").read_bytes()).hexdigest()[:16]
+
+    def config(self) -> dict[str, Any]:
+        """What the run was asked to do: the fields of its configuration.
+
+        Raises:
+            RunError: There is no run.
+        """
+        if not (self.path / "config.json").exists():
+            raise RunError(f"no training in {self.path}: run its chapter or `tpl train` first")
+        stored = _read_json(self.path / "config.json")
+        return {name: value for name, value in stored.items() if name != "data"}
+
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` says: device, versions, seconds, peak memory, git commit."""
+        if not (self.path / "run.json").exists():
+            raise RunError(f"no finished training in {self.path}: run its chapter or `tpl train` first")
+        return _read_json(self.path / "run.json")
+
+    def _set_aside(self) -> Path:
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
+            number += 1
+        os.replace(self.path, aside)
+        return aside
+
+
+def train_or_load(
+    objective: nn.Module,
+    draw: Callable,
+    groups: list[Group],
+    config: TrainingConfig,
+    folder: Path | str | None,
+    data: str,
+    **options,
+) -> pd.DataFrame:
+    """Fits an objective within a run folder, or loads what the folder holds; returns the learning curve."""
+    if folder is None:
+        return fit(objective, draw, groups, config, **options)
+    run = RunFolder(folder)
+    if run.begin(config, data):
+        return run.load(objective)
+    start = time.perf_counter()
+    history = fit(objective, draw, groups, config, run.state, **options)
+    run.finish(objective, history, time.perf_counter() - start)
+    return history
+
+
+def describe_run(device: torch.device, seconds: float) -> dict[str, Any]:
+    """Where and how long something ran: what a reader needs to judge a number."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        "threads": torch.get_num_threads(),
+        "seconds": round(seconds, 1),
+        "peak_memory_gb": round(peak / 1e9, 2),
+        "git": git_commit(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in REPORTED},
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def git_commit() -> str:
+    """The commit of the working tree, marked where it has changes; empty outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise RunError(f"{file} is not valid JSON ({error}): remove {file.parent} and train anew") from error
+
+
+def _differences(found: dict, wanted: dict, prefix: str = "") -> str:
+    parts = []
+    for name in sorted(found.keys() | wanted.keys()):
+        old, new = found.get(name), wanted.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if inner := _differences(old, new, f"{prefix}{name}."):
+                parts.append(inner)
+        elif old != new:
+            parts.append(f"{prefix}{name}: {old} there, {new} here")
+    return ", ".join(parts)
