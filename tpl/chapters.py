@@ -305,6 +305,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _execute(book: Book, chapter: Chapter, values: dict[str, Value], folder: Path) -> None:
     import nbclient.exceptions
     import papermill
+    from traitlets.config import Config
 
     folder.mkdir(parents=True, exist_ok=True)
     running, failed = (folder / f"{chapter.name}.{state}.ipynb" for state in ("running", "failed"))
@@ -326,6 +327,7 @@ def _execute(book: Book, chapter: Chapter, values: dict[str, Value], folder: Pat
                 cwd=book.root,
                 progress_bar=sys.stderr.isatty(),
                 store_widget_state=False,
+                config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns
             )
     except (papermill.PapermillExecutionError, nbclient.exceptions.DeadKernelError) as error:
         os.replace(running, failed)
@@ -354,9 +356,7 @@ def _arrow(entry: str) -> str:
     return found[1] if found and plain.lstrip().startswith(("Cell", "Input", "File <ipython")) else ""
 
 
-def _record(
-    book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float
-) -> None:
+def _record(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
     import torch
 
     from tpl.training.runs import describe_run

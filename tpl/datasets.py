@@ -143,9 +143,7 @@ class ViewTable:
             raise StoreError("shapes have different numbers or sizes of views: run `tpl prepare` for all of them")
         return cls(torch.from_numpy(np.stack(images)).permute(0, 1, 4, 2, 3).contiguous().to(device))
 
-    def draw(
-        self, rows: Int[Tensor, " shapes"], generator: torch.Generator
-    ) -> Float[Tensor, "shapes 3 height width"]:
+    def draw(self, rows: Int[Tensor, " shapes"], generator: torch.Generator) -> Float[Tensor, "shapes 3 height width"]:
         """A random view of each of some shapes, RGB in 0 to 1."""
         views = torch.randint(self.images.shape[1], rows.shape, generator=generator, device=self.device)
         return self.images[rows, views].float() / 255

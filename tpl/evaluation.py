@@ -115,7 +115,8 @@ def evaluate_reconstruction(
             scores = _scores(reconstruction, truth, truth_normals, rng, points, threshold, floater_share)
         except ValueError as error:
             reason = describe(error)
-    return {**asdict(case), **scores, "seconds": seconds, "reason": reason}
+    row = {**asdict(case), **scores, "seconds": seconds, "reason": reason}
+    return {column: row[column] for column in COLUMNS}
 
 
 def _scores(
@@ -392,6 +393,7 @@ def format_summary(summary: pd.DataFrame) -> pd.DataFrame:
             "category": summary["category"],
             "method": summary["method"],
             "view": summary["view"],
+            "shapes": summary["shapes"],
             "mean": numbers("mean"),
             "95 %": [f"{low} to {high}" if low else "" for low, high in limits],
             "median": numbers("median"),

@@ -78,9 +78,7 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
     if config.cross_samples:
         ready = {row["shape_id"] for row in rows if row["status"] != "failed"}
         for category in sorted({shape.category for shape in shapes}):
-            training = [
-                s for s in shapes if s.category == category and s.split == "train" and s.id in ready
-            ]
+            training = [s for s in shapes if s.category == category and s.split == "train" and s.id in ready]
             failures = _prepare_cross(training, store, config, jobs)
             for shape_id, reason in failures.items():
                 report.loc[report.shape_id == shape_id, ["status", "reason"]] = ["failed", reason]
@@ -128,7 +126,7 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
 def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     try:
         return prepare_shape(shape, store, config)
-    except Exception as error:  # noqa: BLE001: whatever is wrong with one shape is its row's reason
+    except Exception as error:  # whatever is wrong with one shape is its row's reason
         return {**_key(shape), "status": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
@@ -157,7 +155,7 @@ def _try_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndarr
         store.write_sdf(shape, SdfSamples(points, sdf(points).astype(np.float32)), "CrossSamples")
         store.write_record(shape, {**(store.read_record(shape) or {}), "cross": key})
         return shape.id, ""
-    except Exception as error:  # noqa: BLE001: as above
+    except Exception as error:  # as above
         return shape.id, f"{type(error).__name__}: {error}"
 
 

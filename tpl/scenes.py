@@ -194,23 +194,19 @@ def _scene(
     return Scene(name, panels, tuple(steps), camera, poster)
 
 
-def _prepared(
-    mesh: trimesh.Trimesh, color: tuple[int, int, int] | None, max_faces: int
-) -> trimesh.Trimesh:
+def _prepared(mesh: trimesh.Trimesh, color: tuple[int, int, int] | None, max_faces: int) -> trimesh.Trimesh:
     """The mesh as it is shown: few enough faces, a vertex for each of its colours and either side of a crease."""
     if len(mesh.faces) == 0:
         raise ValueError("a mesh without faces cannot be shown; drop it, or say in words that there is none")
     vertices, faces = mesh.vertices.view(np.ndarray), mesh.faces.view(np.ndarray)
     corners = _corner_colors(mesh, color)  # (f, 3, 3)
     if len(faces) > max_faces:
-        middle = (vertices[faces].mean(axis=1, keepdims=True) + 3 * vertices[faces]) / 4  # inside its own face
-        tree = cKDTree(middle.reshape(-1, 3))
+        before = cKDTree(_inside_corners(vertices, faces))
         simple = trimesh.Trimesh(vertices, faces, process=False).simplify_quadric_decimation(face_count=max_faces)
         vertices, faces = simple.vertices.view(np.ndarray), simple.faces.view(np.ndarray)
-        near = tree.query((vertices[faces].mean(axis=1, keepdims=True) + 3 * vertices[faces]) / 4)[1]
-        corners = corners.reshape(-1, 3)[near]
-    group = _smooth_corners(vertices, faces)
-    key = np.concatenate([faces.reshape(-1, 1), group.reshape(-1, 1), corners.reshape(-1, 3)], axis=1)
+        corners = corners.reshape(-1, 3)[before.query(_inside_corners(vertices, faces))[1]]
+    patches = np.repeat(_smooth_patches(vertices, faces), 3)[:, None]
+    key = np.concatenate([faces.reshape(-1, 1), patches, corners.reshape(-1, 3)], axis=1)
     unique, index = np.unique(key, axis=0, return_inverse=True)
     shown = trimesh.Trimesh(vertices[unique[:, 0]], index.reshape(-1, 3), process=False)
     shown.visual = trimesh.visual.ColorVisuals(shown, vertex_colors=unique[:, 2:].astype(np.uint8))
@@ -228,14 +224,19 @@ def _corner_colors(mesh: trimesh.Trimesh, color: tuple[int, int, int] | None) ->
     return np.broadcast_to(rgb, (len(mesh.faces), 3, 3)).astype(np.int64)
 
 
-def _smooth_corners(
+def _inside_corners(
     vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "faces 3"]
-) -> Int[np.ndarray, "faces 3"]:
-    """For each corner of a face the number of the smooth patch that it belongs to."""
+) -> Float[np.ndarray, "corners 3"]:
+    """A point near each corner of each face that is nearest to this corner, not to a neighbouring face's."""
+    corners = vertices[faces]
+    return (0.75 * corners + 0.25 * corners.mean(axis=1, keepdims=True)).reshape(-1, 3)
+
+
+def _smooth_patches(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "faces 3"]) -> Int[np.ndarray, " faces"]:
+    """For each face the number of its patch, within which no edge is a crease."""
     mesh = trimesh.Trimesh(vertices, faces, process=False)
     joined = mesh.face_adjacency[mesh.face_adjacency_angles < CREASE]
-    patch = trimesh.graph.connected_component_labels(joined, node_count=len(faces))
-    return np.repeat(patch[:, None], 3, axis=1).astype(np.int64)
+    return trimesh.graph.connected_component_labels(joined, node_count=len(faces)).astype(np.int64)
 
 
 def _plot(panel: Panel, camera: Camera, height: int) -> Any:
@@ -252,7 +253,7 @@ def _plot(panel: Panel, camera: Camera, height: int) -> Any:
         camera=[*camera.origin, *target, *camera.axes[1]],
         camera_mode="orbit",  # furniture stays upright
         camera_up_axis="y",
-        lighting=2.0,
+        lighting=1.8,
         background_color=0xFFFFFF,
     )
     for step, mesh in enumerate(panel.meshes):
@@ -271,6 +272,8 @@ def _plot(panel: Panel, camera: Camera, height: int) -> Any:
 
 def _snapshot(panel: Panel, camera: Camera) -> bytes:
     plot = _plot(panel, camera, height=TILE)
+    for number, drawable in enumerate(plot.objects, start=1):
+        drawable.id = number  # not the address in memory: the same scene leaves the same page
     try:
         return plot.get_binary_snapshot(9)
     finally:
@@ -308,7 +311,7 @@ PAGE = """<!doctype html>
 <style>
 html, body { margin: 0; height: 100%; overflow: hidden; font: 14px/1.3 system-ui, sans-serif; color: #444; }
 body { display: flex; flex-direction: column; }
-.panels { display: flex; flex: 1; min-height: 0; }
+.panels { position: relative; display: flex; flex: 1; min-height: 0; }
 .panel { position: relative; flex: 1; min-width: 0; container-type: size; }
 .canvas { position: absolute; inset: 0; }
 .panel span { position: absolute; inset: 1.6cqh 0 auto; text-align: center; pointer-events: none;
@@ -317,14 +320,24 @@ label { display: flex; gap: 1em; height: 40px; align-items: center; padding: 0 1
 input { flex: 1; min-width: 0; accent-color: #555; }
 output { flex: 0 1 40%; }
 datalist { display: none; }
+.held .canvas { pointer-events: none; }
+.hint { position: absolute; right: 8px; bottom: 8px; padding: 2px 10px; border: 1px solid #aaa; border-radius: 1em;
+  background: #fffd; color: #333; font: inherit; font-size: 13px; cursor: pointer; }
+body:not(.held) .hint { visibility: hidden; }
 </style>
 <script src="../require.js"></script>
 <script src="../standalone.js"></script>
 </head>
 <body>
-<div class="panels">[PANELS]</div>
+<div class="panels">[PANELS]<button class="hint">turn</button></div>
 [SLIDER]
 <script>
+if (window !== window.top) {  // within a chapter wheel and finger scroll the page, until the reader asks to turn this
+  const hold = held => document.body.classList.toggle("held", held);
+  hold(true);
+  document.querySelector(".panels").addEventListener("click", () => hold(false));
+  window.addEventListener("blur", () => hold(true));
+}
 const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
 require(["k3d"], k3d => Promise.all(Array.from(document.querySelectorAll(".canvas"), canvas =>
   k3d.CreateK3DAndLoadBinarySnapshot(bytes(canvas.dataset.snapshot).buffer, canvas))).then(plots => {

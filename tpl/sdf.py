@@ -7,7 +7,9 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Float32, Int
 
-from tpl.meshes import CleanMesh, MeshError, Normalization, RayScene, clean_mesh, points_on
+from tpl.meshes import CleanMesh, MeshError, Normalization, clean_mesh
+from tpl.meshes.cleaning import points_on
+from tpl.meshes.rays import RayScene
 from tpl.primitives import SDF
 
 NEAR_VARIANCES = (
@@ -136,9 +138,7 @@ def sample_surface(
         points, faces = np.concatenate([points, point])[:count], np.concatenate([faces, face])[:count]
         if len(points) == count:
             return points, faces, cross[faces] / double_area[faces, None]
-    raise MeshError(
-        f"only {len(points)} visible points after {100 * count} trials, {count} wanted; drop the shape"
-    )
+    raise MeshError(f"only {len(points)} visible points after {100 * count} trials, {count} wanted; drop the shape")
 
 
 def _visible(
@@ -160,9 +160,7 @@ class SdfSamples(NamedTuple):
     sdf: Float32[np.ndarray, " n"]
 
 
-def sample_sdf(
-    sdf: SDF, surface: Float[np.ndarray, "m 3"], count: int, rng: np.random.Generator
-) -> SdfSamples:
+def sample_sdf(sdf: SDF, surface: Float[np.ndarray, "m 3"], count: int, rng: np.random.Generator) -> SdfSamples:
     """DeepSDF's samples: dense near the surface, sparse in the cube around it.
 
     47 % are surface points plus Gaussian noise of variance 0.005, 47 % of variance 0.0005 (variances, not

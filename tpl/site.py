@@ -1,7 +1,7 @@
 """The executed chapters as a web site that needs no network: staged for Jupyter Book, built, and its links checked.
 
-    _build/site/    what Jupyter Book gets: the executed notebooks, with the run's facts below each title
-    _build/html/    the site; `index.html` leads to the first page
+_build/site/    what Jupyter Book gets: the executed notebooks, with the run's facts below each title
+_build/html/    the site; `index.html` leads to the first page
 """
 
 import base64
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tpl.chapters import MANIFEST, SCENES, Book, BookError, Chapter, cleaned, executed_notebooks, read_manifest
+from tpl.chapters import SCENES, Book, BookError, Chapter, cleaned, executed_notebooks, read_manifest
 from tpl.scenes import MIME, libraries
 from tpl.store import write_atomically
 
@@ -121,7 +121,8 @@ def add_assets(built: Path, scenes: Path) -> None:
 
 def broken_links(folder: Path) -> list[str]:
     """Every `src` and `href` below a folder whose file or anchor is not there, as `page: link`."""
-    pages = {path.resolve(): _Links(path) for path in sorted(folder.rglob("*.html"))}
+    files = [path.resolve() for path in sorted(folder.rglob("*.html"))]
+    pages = {path: _Links(path) for path in files if folder.resolve() / "_static" not in path.parents}
     broken = []
     for path, page in pages.items():
         for link in page.links:

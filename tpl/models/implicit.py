@@ -34,9 +34,7 @@ class DeepImplicitTemplate(nn.Module):
         super().__init__()
         self.config = config = config or DeepImplicitTemplateConfig()
         self.warp = Warp(config.latent_dim, config.warp_hidden, config.warp_steps)
-        self.template = Template(
-            config.template_hidden, config.template_layers, config.dropout, config.weight_norm
-        )
+        self.template = Template(config.template_hidden, config.template_layers, config.dropout, config.weight_norm)
 
     def forward(
         self, points: Float[Tensor, "shapes points 3"], latent: Float[Tensor, "shapes dim"]

@@ -125,7 +125,6 @@ class _LSTMCell(torch.autograd.Function):
         return gates, None if ctx.zero else inner * forget, None
 
 
-
 def _tanh(values: Tensor) -> Tensor:
     """tanh by way of the sigmoid, which a CPU computes several times faster; equal to rounding."""
     return torch.sigmoid(2 * values).mul_(2).sub_(1)

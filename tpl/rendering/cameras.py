@@ -80,9 +80,7 @@ class Camera:
         x, y = (pixels[:, :1] - size / 2) / focal, (size / 2 - pixels[:, 1:]) / focal
         return (x * right + y * up - back) / np.sqrt(x**2 + y**2 + 1)
 
-    def rays(
-        self, size: int = SIZE, samples: int = 1
-    ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+    def rays(self, size: int = SIZE, samples: int = 1) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
         """Origins and unit directions of samples x samples rays a pixel, in the object's frame.
 
         The pixels follow each other row by row, the rays of one pixel stand together.
@@ -129,9 +127,14 @@ POSTER = Camera(azimuth=324.0, elevation=22.0, distance=1.25)  # a ball of diame
 
 def focal_pixels(size: int) -> float:
     """Focal length in pixels of an image so many pixels wide."""
+    check_size(size)
+    return size * LENS_MM / SENSOR_MM
+
+
+def check_size(size: int) -> None:
+    """Refuses an image without pixels."""
     if size < 1:
         raise ValueError(f"an image needs at least one pixel a side, not {size}")
-    return size * LENS_MM / SENSOR_MM
 
 
 def subpixels(samples: int) -> Float[np.ndarray, "n 2"]:

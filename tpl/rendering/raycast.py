@@ -5,7 +5,7 @@ the share of the pixel that is covered. Nothing here is random: the same mesh gi
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import trimesh
@@ -14,14 +14,16 @@ from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Float, Float32, Int, UInt8
 from scipy import sparse
 from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
-from tpl.rendering.cameras import POSTER, SIZE, Camera, subpixels
+from tpl.rendering.cameras import POSTER, SIZE, Camera, check_size, subpixels
 
 CLAY = (212, 203, 190)  # sRGB: what a mesh is made of that has no colour of its own
 
+EXPOSURE = np.array([1.15, 1.15, 1.15, 1.0])  # of posters: upright faces get less than the level one's light 1
+
 Color = tuple[int, int, int] | Literal["vertex", "face"] | None
-Image = UInt8[np.ndarray, "height width 4"]
+Rgba = UInt8[np.ndarray, "height width 4"]
 
 
 class Scene:
@@ -35,6 +37,8 @@ class Scene:
             raise ValueError("a mesh with NaN or infinite vertices cannot be rendered; clean it first")
         self.low, self.high = self.triangles.min(axis=(0, 1)), self.triangles.max(axis=(0, 1))
         self.diagonal = float(np.linalg.norm(self.high - self.low))
+        if self.diagonal == 0:
+            raise ValueError("a mesh whose faces are all one point shows nothing; count the shape as failed")
         self.normals = unit(np.cross(*np.diff(self.triangles, axis=1).swapaxes(0, 1)))
         self.embree = EmbreeScene()
         TriangleMesh(self.embree, np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32))
@@ -48,9 +52,7 @@ class Scene:
         u, v = hits["u"].astype(float), hits["v"].astype(float)
         return hits["primID"], np.stack([1 - u - v, u, v], axis=1)
 
-    def sees(
-        self, points: Float32[np.ndarray, "n 3"], direction: Float[np.ndarray, " 3"]
-    ) -> Float[np.ndarray, " n"]:
+    def sees(self, points: Float32[np.ndarray, "n 3"], direction: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " n"]:
         """1 where nothing stands between a point and a far lamp in that direction, else 0."""
         shared = direction.astype(np.float32)[None]  # embreex takes one direction for all rays
         return (self.embree.run(points, shared, query="OCCLUDED") == -1).astype(float)
@@ -85,24 +87,25 @@ def render_views(
     Raises:
         ValueError: No faces, vertices that are not finite, a size or a number of samples below 1.
     """
-    scene = Scene(mesh)
-    albedo = corner_colors(mesh, "face" if mesh.visual.defined else None)[:, 0]
+    check_size(size)
+    scene, offsets = Scene(mesh), subpixels(samples)
+    albedo = corner_colors(mesh, "face")[:, 0]
     lit = np.stack([albedo * lamps(scene.normals), albedo * lamps(-scene.normals)])  # front and back
     images = np.zeros((len(cameras), size, size, 4), np.uint8)
     for image, camera in zip(images, cameras, strict=True):
         pixels = scene.pixels(camera, size)
-        directions = camera.directions((pixels[:, None] + subpixels(samples)).reshape(-1, 2), size)
+        directions = camera.directions((pixels[:, None] + offsets).reshape(-1, 2), size)
         face, _ = scene.first_hits(camera.origin, directions)
         hit = np.flatnonzero(face >= 0)
         behind = np.einsum("ij,ij->i", directions[hit], scene.normals[face[hit]]) > 0
         light = np.zeros((len(directions), 4))
         light[hit, :3] = lit[behind.astype(int), face[hit]]
         light[hit, 3] = 1
-        image[pixels[:, 1], pixels[:, 0]] = encode(light.reshape(len(pixels), -1, 4).mean(axis=1))
+        image[pixels[:, 1], pixels[:, 0]] = encode(light.reshape(len(pixels), len(offsets), 4).mean(axis=1))
     return images
 
 
-def render_view(mesh: trimesh.Trimesh, camera: Camera, size: int = SIZE, samples: int = 2) -> Image:
+def render_view(mesh: trimesh.Trimesh, camera: Camera, size: int = SIZE, samples: int = 2) -> Rgba:
     """One view, as `render_views` makes it."""
     return render_views(mesh, [camera], size, samples)[0]
 
@@ -124,7 +127,7 @@ def render_poster(
     crease: float | int = 35.0,
     ground: bool = True,
     samples: int = 4,
-) -> Image:
+) -> Rgba:
     """The one look of all meshes in the book: clay in a studio, soft key light and sky, on a soft floor.
 
     The studio is some 200 far lamps, each with hard shadows; together they throw soft shadows and ambient
@@ -144,14 +147,16 @@ def render_poster(
     Raises:
         ValueError: No faces, vertices that are not finite, a size or a number of samples below 1.
     """
+    check_size(size)
     scene = Scene(mesh)
     normals, albedos = corner_normals(scene, crease), corner_colors(mesh, color)
-    directions, powers = studio(camera.azimuth, samples**2)
+    offsets = subpixels(samples)
+    directions, powers = studio(camera.azimuth, len(offsets))
     pixels, lift = scene.pixels(camera, size), 1e-4 * scene.diagonal
     light = np.zeros((len(pixels), 4))
     # how far corner j of a face lies above the tangent plane of its corner i (Hanika 2021, see below)
     above = np.einsum("fijk,fik->fij", scene.triangles[:, None] - scene.triangles[:, :, None], normals)
-    for k, offset in enumerate(subpixels(samples)):
+    for k, offset in enumerate(offsets):
         rays = camera.directions(pixels + offset, size)
         face, place = scene.first_hits(camera.origin, rays)
         hit = np.flatnonzero(face >= 0)
@@ -160,7 +165,7 @@ def render_poster(
             np.einsum("ij,ijk->ik", place, corners[face]) for corners in (scene.triangles, normals, albedos)
         )
         flat = scene.normals[face]
-        facing = -np.sign(np.einsum("ij,ij->i", rays, flat))[:, None]
+        facing = np.where(np.einsum("ij,ij->i", rays, flat) > 0, -1.0, 1.0)[:, None]
         normal = facing * unit(normal)
         # shadow rays leave from the round surface that the facets stand for, or facets would show as shadows
         under = np.maximum(-facing * np.einsum("ijk,ik->ij", above[face], place), 0)
@@ -169,7 +174,7 @@ def render_poster(
         light[hit, :3] += albedo * (direct + 0.5 * albedo * hidden)  # what hides a lamp is clay too, and lit
         light[hit, 3] += 1
     image = np.zeros((size, size, 4), np.uint8)
-    image[pixels[:, 1], pixels[:, 0]] = encode(light / samples**2)
+    image[pixels[:, 1], pixels[:, 0]] = encode(light * EXPOSURE / len(offsets))
     if ground:
         shadow = floor_shadow(scene, camera, size)
         cover = image[..., 3] / 255
@@ -185,22 +190,22 @@ def studio(
     """Directions and powers of the poster's lamps, dealt into groups that each resemble the whole.
 
     In each group they add up to light 1 on a level white surface that nothing hides. A sphere of lamps is the
-    sky, brightest above, and the floor's reflection; a disc of lamps is the key light, half of the light.
+    sky, brightest above, and the floor's reflection; a disc of lamps is the key light.
     """
     golden = np.pi * (3 - np.sqrt(5))  # neighbours on Fibonacci's sphere and Vogel's disc differ by this angle
     index = np.arange(groups * -(-sky_lamps // groups)) + 0.5
     height = 1 - 2 * index / len(index)
     ring = np.sqrt(1 - height**2)
     sky = np.stack([ring * np.cos(golden * index), height, ring * np.sin(golden * index)], axis=1)
-    sky_power = np.interp(height, [-1, -0.2, 0.3, 1], [0.25, 0.3, 0.8, 1.0])
-    sky_power /= (2 * sky_power * np.maximum(height, 0)).sum()
+    sky_power = np.interp(height, [-1, -0.2, 0.3, 1], [0.25, 0.28, 0.7, 1.0])
+    sky_power *= 0.4 / (sky_power * np.maximum(height, 0)).sum()
 
     index = np.arange(groups * -(-key_lamps // groups)) + 0.5
     radius = np.tan(np.radians(11)) * np.sqrt(index / len(index))
     right, up, back = Camera(azimuth + 50, 50, 1).axes  # from the upper left of the picture
     disc = radius * np.stack([np.cos(golden * index), np.sin(golden * index)])
     key = unit(disc.T @ np.stack([right, up]) + back)
-    key_power = np.full(len(key), 1 / (2 * key[:, 1].sum()))
+    key_power = np.full(len(key), 0.6 / key[:, 1].sum())
 
     directions = np.concatenate([lights.reshape(-1, groups, 3) for lights in (sky, key)])
     powers = np.concatenate([lights.reshape(-1, groups) for lights in (sky_power, key_power)])
@@ -248,7 +253,7 @@ def floor_shadow(scene: Scene, camera: Camera, size: int) -> Float[np.ndarray, "
     fade = np.clip(4 * np.minimum(steps, 1 - steps), 0, 1)
     fade = fade**2 * (3 - 2 * fade)
     dark = gaussian_filter(hidden.reshape(x.shape), 1)
-    dark = dark**2 / (dark + 0.05) * fade[:, None] * fade  # a faint shade far away would only soil the page
+    dark = dark**2 / (dark + 0.08) * fade[:, None] * fade  # a faint shade far away would only soil the page
 
     _, rays = camera.rays(size)
     height = camera.origin[1] - scene.low[1]
@@ -275,7 +280,7 @@ def corner_normals(scene: Scene, crease: float | int) -> Float[np.ndarray, "face
     edges = np.linalg.norm(scene.triangles - np.roll(scene.triangles, 1, axis=1), axis=2)
     longest = np.zeros(len(places))
     np.maximum.at(longest, place, np.maximum(edges, np.roll(edges, -1, axis=1)).ravel())
-    around = cKDTree(places).query_ball_point(places, 0.4 * np.minimum(longest, np.median(edges)))
+    around = KDTree(places).query_ball_point(places, 0.4 * np.minimum(longest, np.median(edges)))
     ends = np.cumsum([0, *map(len, around)])
     near = sparse.csr_array((np.ones(ends[-1]), np.concatenate(around), ends), shape=2 * places.shape[:1])
     at = sparse.csr_array((np.ones(len(place)), (np.arange(len(place)), place)))
@@ -289,17 +294,22 @@ def corner_normals(scene: Scene, crease: float | int) -> Float[np.ndarray, "face
 
 
 def corner_colors(mesh: trimesh.Trimesh, color: Color) -> Float[np.ndarray, "faces 3 3"]:
-    """Linear albedo at each corner of each face, from the mesh or of one clay for all."""
-    visual = mesh.visual.to_color() if mesh.visual.kind == "texture" else mesh.visual
-    if color == "vertex":
-        srgb = visual.vertex_colors[mesh.faces, :3]
-    elif color == "face":
+    """Linear albedo at each corner of each face: the mesh's own, or of one clay if it has none."""
+    visual: Any = mesh.visual  # trimesh has four kinds: by face, by vertex, texture and None
+    if visual.kind == "texture":
+        visual = visual.to_color()
+    if color is None or (isinstance(color, str) and visual.kind is None):
+        color = CLAY
+    if isinstance(color, tuple):
+        if min(color) < 0 or max(color) > 255:
+            raise ValueError(f"a colour is three numbers from 0 to 255, not {color}")
+        srgb = np.broadcast_to(color, (len(mesh.faces), 3, 3))
+    elif color == "face" and visual.kind == "face":
         srgb = np.repeat(visual.face_colors[:, None, :3], 3, axis=1)
     else:
-        clay = CLAY if color is None else color
-        if min(clay) < 0 or max(clay) > 255:
-            raise ValueError(f"a colour is three numbers from 0 to 255, not {clay}")
-        srgb = np.broadcast_to(clay, (len(mesh.faces), 3, 3))
+        srgb = visual.vertex_colors[mesh.faces, :3]
+        if color == "face":
+            srgb = np.broadcast_to(srgb.mean(axis=1, keepdims=True), srgb.shape)
     value = np.asarray(srgb) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 

@@ -1,5 +1,6 @@
 """Phase 1: codes, warp and template from signed distances alone (section 3.1 of the paper)."""
 
+import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,7 +20,7 @@ from tpl.training.runs import RunFolder, train_or_load
 class EmbeddingConfig(TrainingConfig):
     """Everything that phase 1 depends on; the defaults are the preset `fixed` at the paper's size."""
 
-    steps: PositiveInt = 272_000  # chairs: 2001 epochs of 3281 shapes
+    epochs: PositiveInt = 2001
     model: DeepImplicitTemplateConfig = DeepImplicitTemplateConfig()
     shapes_per_batch: PositiveInt = 24
     points_per_shape: PositiveInt = 5000
@@ -142,7 +143,8 @@ def train_embedding(
         Group(model.template.parameters(), config.template_rate),
         Group(codes.parameters(), config.code_rate),
     ]
-    history = train_or_load(objective, draw, groups, config, folder, data, label=label, progress=progress)
+    steps = config.epochs * math.ceil(len(table) / config.shapes_per_batch)
+    history = train_or_load(objective, draw, groups, config, steps, folder, data, label=label, progress=progress)
     with torch.no_grad():
         return EmbeddingRun(model.eval(), project_to_ball(codes.weight.detach(), config.code_radius), history)
 

@@ -18,18 +18,21 @@ from tqdm.auto import tqdm
 
 
 class TrainingConfig(BaseModel):
-    """What every phase has in common. Lengths are steps; schedules run over the share of the training done."""
+    """What every phase has in common.
+
+    An epoch shows each training shape once; schedules run over the share of the training done, whatever its length.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: PositiveInt
+    epochs: PositiveInt
     seed: NonNegativeInt = 0
     schedule: Literal["cosine", "halving", "constant"] = "cosine"
     halvings: PositiveInt = 4  # for "halving": the rate halves at this many equal stages
     warmup: float = Field(default=0.0, ge=0, lt=1)  # share of the steps over which the rate rises
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    log_every: PositiveInt = 50
-    save_every: PositiveInt = 1000  # a multiple of log_every
+    log_every: PositiveInt = 50  # steps
+    save_every: PositiveInt = 1000  # steps; a state is saved where a line of the history ends
 
 
 class Group(NamedTuple):
@@ -48,6 +51,7 @@ def fit(
     draw: Callable[[torch.Generator, float], Any],
     groups: list[Group],
     config: TrainingConfig,
+    steps: int,
     state: Path | None = None,
     weight_decay: float = 0.0,
     label: str = "",
@@ -63,7 +67,8 @@ def fit(
             parameters, and those of `groups`, are on the device that `draw` draws on.
         draw: Makes a batch, from a generator and the share of the training done.
         groups: What is learnt, and how fast.
-        config: How long, with which schedule, in which precision.
+        config: Seed, schedule, precision.
+        steps: How many batches there are to be, all in all.
         state: Folder of saved states; nothing is saved or resumed without one.
         weight_decay: AdamW's; 0 is Adam.
         label: Name in the progress bar.
@@ -92,11 +97,10 @@ def fit(
 
     generator = torch.Generator(device)
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0)
+    saved_at = first
     sums: dict[str, Tensor] = {}
-    for step in tqdm(
-        range(first, config.steps), desc=label, initial=first, total=config.steps, disable=not progress, mininterval=2
-    ):
-        done = step / config.steps
+    for step in tqdm(range(first, steps), desc=label, initial=first, total=steps, disable=not progress, mininterval=2):
+        done = step / steps
         generator.manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
         for group, parameters in zip(groups, optimizer.param_groups, strict=True):
@@ -108,9 +112,9 @@ def fit(
         for name, term in terms.items():  # summed on the device: reading a number would wait for it
             sums[name] = sums.get(name, 0) + term.detach()
 
-        if (step + 1) % config.log_every == 0 or step + 1 == config.steps:
-            steps = step % config.log_every + 1
-            row = {name: value.item() / steps for name, value in sums.items()}
+        if (step + 1) % config.log_every == 0 or step + 1 == steps:
+            averaged = step % config.log_every + 1
+            row = {name: value.item() / averaged for name, value in sums.items()}
             loss = sum(row.values())
             if not math.isfinite(loss):
                 raise TrainingInterrupted(
@@ -119,7 +123,9 @@ def fit(
                 )
             history.append({"step": step + 1, "seconds": time.perf_counter() - started, **row, "loss": loss})
             sums = {}
-            if state is not None and (step + 1) % config.save_every == 0 and step + 1 < config.steps:
+            since_saved = step + 1 - saved_at
+            if state is not None and since_saved >= config.save_every and step + 1 < steps:
+                saved_at = step + 1
                 _save_state(accelerator, state, step + 1, history)
     objective.eval()
     return pd.DataFrame(history)
@@ -128,7 +134,7 @@ def fit(
 def rate_factor(config: TrainingConfig, done: float) -> float:
     """By what the learning rates are multiplied when this share of the training is done."""
     if done < config.warmup:
-        return (done + 1 / config.steps) / config.warmup
+        return done / config.warmup + 1e-3  # a step at rate zero would be wasted
     if config.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * (done - config.warmup) / (1 - config.warmup)))
     if config.schedule == "halving":

@@ -1,6 +1,7 @@
-"""Phase 2: an image encoder onto the codes of phase 1 (section 3.2), and our variant that learns through the decoder."""
+"""Phase 2: an image encoder onto the codes of phase 1 (section 3.2), and our variant that learns by the decoder."""
 
 import copy
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class RegressionConfig(TrainingConfig):
     from signed distances through the frozen decoder, and then from all shapes, those without a code included.
     """
 
-    steps: PositiveInt = 32_000  # chairs: 100 epochs of 3281 x 50 views
+    epochs: PositiveInt = 5000  # the paper's 100 over all of a shape's 50 views; an epoch here is one view a shape
     encoder: EncoderConfig = EncoderConfig()
     views_per_batch: PositiveInt = 512
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -129,6 +130,7 @@ def train_regression(
         draw,
         groups,
         config,
+        config.epochs * math.ceil(len(views) / config.views_per_batch),
         folder,
         data,
         weight_decay=config.weight_decay,
@@ -138,9 +140,7 @@ def train_regression(
     return RegressionRun(objective.encoder.eval(), history)
 
 
-def load_regression(
-    folder: Path | str, embedding: EmbeddingRun, device: torch.device | str = "cpu"
-) -> RegressionRun:
+def load_regression(folder: Path | str, embedding: EmbeddingRun, device: torch.device | str = "cpu") -> RegressionRun:
     """The finished phase 2 of a run folder.
 
     Args:

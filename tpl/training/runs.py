@@ -1,11 +1,11 @@
 """Run folders: a training that is finished is loaded, one that was interrupted goes on, another starts anew.
 
-    runs/<name>/<category>/<phase>/
-        config.json         what was asked, and the hash of the data it was asked of
-        model.safetensors   the weights
-        history.csv         the learning curve
-        run.json            written last: device, versions, seconds, peak memory, git commit
-        state/              while it trains: the last saved state
+runs/<name>/<category>/<phase>/
+    config.json         what was asked, and the hash of the data it was asked of
+    model.safetensors   the weights
+    history.csv         the learning curve
+    run.json            written last: device, versions, seconds, peak memory, git commit
+    state/              while it trains: the last saved state
 """
 
 import hashlib
@@ -74,9 +74,7 @@ class RunFolder:
     def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float) -> None:
         """Writes the result of a training; `run.json`, which says that it is whole, comes last."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
-        write_atomically(
-            self.path / "model.safetensors", lambda path: safetensors.torch.save_file(tensors, str(path))
-        )
+        write_atomically(self.path / "model.safetensors", lambda path: safetensors.torch.save_file(tensors, str(path)))
         write_atomically(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
         facts = json.dumps(describe_run(next(weights.parameters()).device, seconds), indent=1)
         write_atomically(self.path / "run.json", lambda path: path.write_text(facts))
@@ -145,18 +143,19 @@ def train_or_load(
     draw: Callable,
     groups: list[Group],
     config: TrainingConfig,
+    steps: int,
     folder: Path | str | None,
     data: str,
     **options,
 ) -> pd.DataFrame:
     """Fits an objective within a run folder, or loads what the folder holds; returns the learning curve."""
     if folder is None:
-        return fit(objective, draw, groups, config, **options)
+        return fit(objective, draw, groups, config, steps, **options)
     run = RunFolder(folder)
     if run.begin(config, data):
         return run.load(objective)
     start = time.perf_counter()
-    history = fit(objective, draw, groups, config, run.state, **options)
+    history = fit(objective, draw, groups, config, steps, run.state, **options)
     run.finish(objective, history, time.perf_counter() - start)
     return history
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import trimesh
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from manifold3d import CrossSection, Manifold, Mesh64, OpType
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Color = tuple[int, int, int]
 # Views lie on white, so no colour comes near it: no channel is above 204.
@@ -46,7 +48,7 @@ def assemble(parts: Sequence[Part], palette: Mapping[str, Color]) -> trimesh.Tri
     """The union of all parts as one mesh in RAW.
 
     Parts that should hold together must overlap: solids that only touch stay apart. Where parts overlap,
-    the surface that is left belongs to the part it came from.
+    the surface that is left belongs to the part it came from. Enclosed cavities are filled.
 
     Args:
         parts: Solids with +y up and front -z, in any unit.
@@ -76,10 +78,11 @@ def assemble(parts: Sequence[Part], palette: Mapping[str, Color]) -> trimesh.Tri
     mesh = union.simplify(1e-4 * float(np.linalg.norm(np.ptp(_bounds(union), axis=0)))).to_mesh64()
 
     vertices, faces = np.asarray(mesh.vert_properties)[:, :3], np.asarray(mesh.tri_verts, dtype=np.int64)
-    used, faces = np.unique(faces, return_inverse=True)
-    vertices, faces = vertices[used], faces.reshape(-1, 3)
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
     label = np.repeat([label_of[int(i)] for i in mesh.run_original_id], np.diff(mesh.run_index) // 3)
+    solid_faces = ~_bounds_cavity(vertices, faces)
+    used, faces = np.unique(faces[solid_faces], return_inverse=True)
+    vertices, faces, label = vertices[used], faces.reshape(-1, 3), label[solid_faces]
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
     colors = np.array([(*palette[name], 255) for name in names], dtype=np.uint8)[label]
     return trimesh.Trimesh(
         (vertices - (low + high) / 2) / np.linalg.norm(high - low),
@@ -321,6 +324,16 @@ def superellipse(
     return np.column_stack(
         [width / 2 * np.sign(c) * np.abs(c) ** (2 / power), depth / 2 * np.sign(s) * np.abs(s) ** (2 / power)]
     )
+
+
+def _bounds_cavity(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Bool[np.ndarray, " f"]:
+    """Which faces bound a cavity that the parts enclose between them: nobody can see it, so it is filled."""
+    edges = np.concatenate([faces[:, :2], faces[:, 1:]])
+    graph = coo_array((np.ones(len(edges), dtype=bool), tuple(edges.T)), shape=(len(vertices), len(vertices)))
+    piece = connected_components(graph, directed=False)[1][faces[:, 0]]
+    a, b, c = vertices[faces].swapaxes(0, 1)
+    volume = np.bincount(piece, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
+    return volume[piece] < 0
 
 
 def _bounds(solid: Manifold) -> Float[np.ndarray, "2 3"]:

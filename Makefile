@@ -1,0 +1,62 @@
+# A thin face over `python -m tpl`; what each command does is written there.
+#
+#   make book    environment, shapes, trainings, tables, figures, and the book in HTML
+#   make test    environment, checks and tests
+#
+# PYTHON names the interpreter that makes the environment; PROFILE the folder of book/profiles that the chapters run with.
+
+PROFILE ?= quick
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help book site test check format lab pair lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+	@echo 'also: site check format lab pair lock clean; see README.md'
+
+book: $(READY)
+	$(BIN)/python -m tpl run --profile $(PROFILE)
+	$(BIN)/python -m tpl site --from runs/$(PROFILE)/book
+
+site: $(READY) # of the published run, book/executed: seconds, and nothing is computed
+	$(BIN)/python -m tpl site
+
+test: check
+	$(BIN)/python -m pytest -m "not site and not chapters"
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lab: $(READY) # JupyterLab, where a chapter's .md opens as a notebook
+	JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(BIN)/jupyter lab
+
+pair: $(READY) # after a chapter's .md was edited
+	$(BIN)/python -m tpl pair
+
+lock: # after pyproject.toml was edited; needs uv
+	uv pip compile pyproject.toml --all-extras --universal --no-annotate --no-header -o requirements.lock
+
+clean: # what can be made again in seconds; runs/ and data/ stay
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'no Python of version 3.11 or newer was found: install one, or name it: make book PYTHON=/path/to/python3.12'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'this needs Python 3.11 or newer, and $(PYTHON) is older or missing: make book PYTHON=/path/to/python3.12'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments: apt-get install python3-venv'; exit 1; }
+	@echo "making the environment in $(VENV), once"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	@touch $@

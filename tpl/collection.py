@@ -1,0 +1,129 @@
+"""A collection: which shapes an experiment uses and where they are prepared. Its folder says so itself."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
+
+from tpl.prepare import PrepareConfig, prepare
+from tpl.settings import SettingsError, validated
+from tpl.shapes import CATEGORIES, Shape, list_shapes
+from tpl.store import Store, StoreError, write_atomically
+
+
+class CollectionConfig(BaseModel):
+    """What a collection holds of each category; the defaults are the profile `quick`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "procedural"
+    train: PositiveInt = 384
+    coded: PositiveInt = 96  # so many of the training shapes take part in phase 1 and get a code
+    validation: NonNegativeInt = 16
+    test: NonNegativeInt = 24
+    seed: NonNegativeInt = 0
+    prepare: PrepareConfig = PrepareConfig(
+        sdf_samples=16_000, cross_samples=8000, easy_views=8, hard_views=4, image_size=64
+    )
+
+
+class Collection(NamedTuple):
+    """The prepared shapes of an experiment."""
+
+    folder: Path
+    config: CollectionConfig
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder, self.config.source)
+
+    def listed(self, category: str) -> list[Shape]:
+        """All shapes that the collection asks for, prepared or not."""
+        c = self.config
+        return list_shapes(c.source, category, train=c.train, validation=c.validation, test=c.test, seed=c.seed)
+
+    def shapes(self, category: str, split: str) -> list[Shape]:
+        """The prepared shapes of a split. `coded` are those training shapes that phase 1 learns, `train` all.
+
+        Raises:
+            StoreError: None is prepared.
+        """
+        of_split = "train" if split == "coded" else split
+        store = self.store
+        wanted = [shape for shape in self.listed(category) if shape.split == of_split]
+        found = [shape for shape in wanted if self._is_prepared(shape, store)]
+        if wanted and not found:
+            raise StoreError(f"no {split} shape of {category} is prepared in {self.folder}: run chapter 01")
+        return found[: self.config.coded] if split == "coded" else found
+
+    def prepare(self, categories: Sequence[str], jobs: int = -1) -> pd.DataFrame:
+        """Prepares what is missing; returns the report, a row a shape."""
+        for category in categories:
+            check_category(category)
+        shapes = [shape for category in categories for shape in self.listed(category)]
+        return prepare(shapes, self.store, self.config.prepare, jobs)
+
+    def _is_prepared(self, shape: Shape, store: Store) -> bool:
+        record = store.read_record(shape)
+        if record is None or record["config"] != self.config.prepare.model_dump():
+            return False
+        return shape.split != "train" or not self.config.prepare.cross_samples or "cross" in record
+
+
+def open_collection(
+    folder: Path | str,
+    categories: Sequence[str] = (),
+    config: CollectionConfig | None = None,
+    jobs: int = -1,
+) -> Collection:
+    """The collection of a folder; what is missing of the named categories is prepared.
+
+    Args:
+        folder: Where it lies; `collection.json` there says what it holds.
+        categories: Those whose shapes must be there.
+        config: What it shall hold from now on. Without it a folder keeps what its file says, and a new one gets the
+            defaults.
+        jobs: Processes; -1 is one a core.
+
+    Raises:
+        StoreError: `collection.json` is broken.
+        SettingsError: A category does not exist.
+    """
+    file = Path(folder) / "collection.json"
+    if config is None and file.exists():
+        try:
+            config = validated(CollectionConfig, json.loads(file.read_text()))
+        except ValueError as error:
+            raise StoreError(f"{file} does not describe a collection ({error}): remove it and prepare anew") from error
+    config = config or CollectionConfig()
+    text = config.model_dump_json(indent=1)
+    write_atomically(file, lambda path: path.write_text(text))
+    collection = Collection(Path(folder), config)
+    if categories and not all(_complete(collection, category) for category in categories):
+        collection.prepare(categories, jobs)
+    return collection
+
+
+def categories_of(category: str) -> list[str]:
+    """The categories that a chapter's parameter asks for: one by its name, or "all"."""
+    return list(CATEGORIES) if category == "all" else [check_category(category)]
+
+
+def check_category(category: str) -> str:
+    """Gives the category back.
+
+    Raises:
+        SettingsError: It does not exist.
+    """
+    if category not in CATEGORIES:
+        raise SettingsError(f"no category is called {category!r}; there is all, {', '.join(CATEGORIES)}")
+    return category
+
+
+def _complete(collection: Collection, category: str) -> bool:
+    check_category(category)
+    store = collection.store
+    return all(collection._is_prepared(shape, store) for shape in collection.listed(category))

@@ -1,0 +1,227 @@
+"""The trainings and the evaluation of one category, from the data folder to the run folder: what chapters call.
+
+Each function takes a category first and returns a path, so that `side_by_side` can run the categories in processes.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import igl
+import numpy as np
+import torch
+import trimesh
+
+from tpl.collection import Collection
+from tpl.datasets import SDFTable, ViewTable
+from tpl.evaluation import (
+    DRAWS,
+    NO_VIEW,
+    POINTS,
+    Attempt,
+    Case,
+    attempt,
+    case_rng,
+    evaluate_reconstruction,
+    nearest_by_code,
+    nearest_by_pixels,
+    random_views,
+    write_results,
+)
+from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
+from tpl.meshes import Normalization
+from tpl.reconstruction import extract_mesh
+from tpl.shapes import Shape
+from tpl.store import Store, write_atomically
+from tpl.training import EmbeddingConfig, RegressionConfig, RunFolder, load_embedding, train_embedding, train_regression
+
+ENCODER = "encoder"
+"""Phase 2 as the paper has it: its name in tables and of its run folder."""
+
+ENCODER_SDF = "encoder (sdf loss)"
+"""Our variant, which also learns through the frozen decoder, on shapes without a code, too."""
+
+FOLDERS = {ENCODER: "encoder", ENCODER_SDF: "encoder_sdf"}
+
+
+def embed_category(
+    category: str, collection: Collection, config: EmbeddingConfig, runs: Path | str, device: str = "cpu"
+) -> Path:
+    """Phase 1 for the coded shapes of a category, in `runs/<category>/embedding`; returns that folder."""
+    shapes = collection.shapes(category, "coded")
+    cross = config.cross_share > 0
+    table = SDFTable.read(shapes, collection.store, device, cross)
+    folder = Path(runs) / category / "embedding"
+    data = collection.store.fingerprint(shapes, cross)
+    train_embedding(table, config, folder, data, label=f"{category}, phase 1", progress=False)
+    return folder
+
+
+def regress_category(
+    category: str,
+    collection: Collection,
+    config: RegressionConfig,
+    runs: Path | str,
+    device: str = "cpu",
+    method: str = ENCODER,
+) -> Path:
+    """Phase 2 on top of the category's phase 1; returns its folder.
+
+    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part.
+    """
+    embedding_folder = Path(runs) / category / "embedding"
+    embedding = load_embedding(embedding_folder, device)
+    shapes = collection.shapes(category, "train" if config.sdf_weight else "coded")
+    store = collection.store
+    views = ViewTable.read(shapes, store, device)
+    table = SDFTable.read(shapes, store, device, config.cross_share > 0) if config.sdf_weight else None
+    folder = Path(runs) / category / FOLDERS[method]
+    data = f"{store.fingerprint(shapes, cross=table is not None)}-{RunFolder(embedding_folder).digest()}"
+    train_regression(embedding, views, table, config, folder, data, label=f"{category}, phase 2", progress=False)
+    return folder
+
+
+def evaluate_category(
+    category: str,
+    collection: Collection,
+    runs: Path | str,
+    split: str = "test",
+    device: str = "cpu",
+    resolution: int = 64,
+    oracle: OracleConfig | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Path:
+    """Every method on every shape and view of a split; returns the file of rows.
+
+    Methods that look at an image see the fixed view ("fix") and `draws` seeded random ones ("rnd0", ...). Beside the
+    encoders stand: the shape whose 32 x 32 grey picture is nearest (all training shapes), those whose predicted code
+    is nearest (all training shapes, and those with a code of phase 1), the mean code's shape and the oracle's.
+    """
+    file = Path(runs) / "results" / f"{category}_{split}.csv"
+    oracle = oracle or OracleConfig()
+    arms = {
+        method: Reconstructor.load(runs, category, device, folder)
+        for method, folder in FOLDERS.items()
+        if (Path(runs) / category / folder / "run.json").exists()
+    }
+    if not arms:
+        Reconstructor.load(runs, category, device)  # says what is missing
+    shapes, store = collection.shapes(category, split), collection.store
+    key = {
+        "data": store.fingerprint([*shapes, *collection.shapes(category, "train")]),
+        "runs": {method: RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in arms},
+        "settings": [resolution, draws, seed, oracle.model_dump()],
+    }
+    key_file = file.with_suffix(".json")
+    if file.exists() and key_file.exists() and json.loads(key_file.read_text()) == key:
+        return file  # evaluated already, from the very same weights and shapes
+    key_file.unlink(missing_ok=True)
+    best = arms.get(ENCODER_SDF) or arms[ENCODER]
+    views, names = split_views(shapes, store, draws, seed)
+    flat = views.reshape(-1, *views.shape[2:])
+    predicted = {method: encode(arm.encoder, flat) for method, arm in arms.items()}
+    gallery = Gallery(collection, category, best)
+    asked = predicted[ENCODER_SDF if ENCODER_SDF in arms else ENCODER].cpu().numpy()
+    retrieved = {
+        "nearest by pixels": gallery.nearest_to_images(flat),
+        "nearest by code": gallery.nearest_to_codes(asked),
+        "nearest coded shape": gallery.nearest_coded(asked),
+    }
+    table = SDFTable.read(shapes, store, device, cross=False)
+    fitted = fit_codes(best.model, table, oracle)
+    mean = extract_mesh(best.model.shape(mean_code(best.codes)), resolution)
+
+    rows = []
+    for number, shape in enumerate(shapes):
+        truth, normalization = store.read_surface(shape), store.read_normalization(shape)
+        normals = surface_normals(shape, truth)
+        judge = functools.partial(_judge, shape, truth, normals, seed)
+        for column, view in enumerate(names):
+            at = number * len(names) + column
+            for method, arm in arms.items():
+                latent = predicted[method][at]
+                rows.append(judge(view, method, _decode(arm.model, latent, resolution, normalization)))
+            for method, found in retrieved.items():
+                rows.append(judge(view, method, functools.partial(gallery.mesh, int(found[at]))))
+        rows.append(judge(NO_VIEW, "mean shape", functools.partial(to_raw, mean, normalization)))
+        rows.append(judge(NO_VIEW, "oracle code", _decode(best.model, fitted[number], resolution, normalization)))
+    write_results(file, rows, f"{POINTS} points, raw units, grid {resolution}", seed, str(runs))
+    write_atomically(key_file, lambda path: path.write_text(json.dumps(key)))
+    return file
+
+
+class Gallery:
+    """What retrieval chooses from: all training shapes, by their pictures or their predicted codes."""
+
+    def __init__(self, collection: Collection, category: str, arm: Reconstructor):
+        self.shapes = collection.shapes(category, "train")
+        store = collection.store
+        per_shape = [
+            np.concatenate([store.read_views(shape, kind)[0] for kind in ("easy", "hard")]) for shape in self.shapes
+        ]
+        self.views = np.concatenate(per_shape)
+        self.owner = np.repeat(np.arange(len(self.shapes)), [len(views) for views in per_shape])
+        # A shape's place among codes is the mean of what the encoder makes of its views.
+        codes = encode(arm.encoder, self.views).cpu().numpy()
+        self.codes = np.stack([codes[self.owner == row].mean(axis=0) for row in range(len(self.shapes))])
+        self.learnt = arm.codes.cpu().numpy()  # of the first shapes, as phase 1 left them
+        self._meshes: dict[int, trimesh.Trimesh] = {}
+
+    def nearest_to_images(self, images: np.ndarray) -> np.ndarray:
+        """Rows of the training shapes that own the most similar 32 x 32 grey pictures."""
+        return self.owner[nearest_by_pixels(images, self.views)]
+
+    def nearest_to_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Rows of the training shapes whose own predicted codes are nearest."""
+        return nearest_by_code(codes, self.codes)
+
+    def nearest_coded(self, codes: np.ndarray) -> np.ndarray:
+        """Rows of the shapes of phase 1 whose learnt codes are nearest."""
+        return nearest_by_code(codes, self.learnt)
+
+    def mesh(self, row: int) -> trimesh.Trimesh:
+        """The true mesh of a training shape, raw frame."""
+        if row not in self._meshes:
+            self._meshes[row] = self.shapes[row].load()
+        return self._meshes[row]
+
+
+def split_views(shapes: list[Shape], store: Store, draws: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """The images that methods are judged on: (shapes, 1 + draws, h, w, 3), and the views' names."""
+    images = []
+    for shape in shapes:
+        pool = np.concatenate([store.read_views(shape, kind)[0] for kind in ("easy", "hard")])
+        drawn = pool[random_views(shape.id, len(pool), draws, seed)]
+        images.append(np.concatenate([store.read_views(shape, "fixed")[0], drawn]))
+    return np.stack(images), ["fix", *(f"rnd{draw}" for draw in range(draws))]
+
+
+def surface_normals(shape: Shape, points: np.ndarray) -> np.ndarray:
+    """Unit normals of a shape's mesh at points of its surface, for the normal consistency."""
+    mesh = shape.load()
+    vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
+    tree = igl.AABB()
+    tree.init(vertices, faces)
+    _, nearest, _ = tree.squared_distance(vertices, faces, points)
+    return np.asarray(mesh.face_normals)[nearest]
+
+
+def _decode(model, latent: torch.Tensor, resolution: int, normalization: Normalization) -> Callable:
+    return lambda: to_raw(extract_mesh(model.shape(latent), resolution), normalization)
+
+
+def _judge(
+    shape: Shape,
+    truth: np.ndarray,
+    normals: np.ndarray,
+    seed: int,
+    view: str,
+    method: str,
+    make: Callable[[], trimesh.Trimesh],
+) -> dict:
+    case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
+    made: Attempt = attempt(make)
+    rng = case_rng(seed, shape.id, view, method)
+    return evaluate_reconstruction(case, made.result, truth, normals, rng, made.seconds)

@@ -1,0 +1,129 @@
+"""With what was trained: an image to a code to a mesh, and the code that fits a shape best (the oracle)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import trimesh
+from jaxtyping import Float, UInt8
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from torch import Tensor
+
+from tpl.datasets import SDFTable
+from tpl.losses import curriculum_l1
+from tpl.meshes import Normalization
+from tpl.models import DeepImplicitTemplate, Encoder
+from tpl.reconstruction import extract_mesh
+from tpl.training import load_embedding, load_regression
+
+MEAN_SCALE = 1.94
+"""Unit-sphere lengths a ShapeNet unit: 2 / 1.03, of a shape whose farthest vertex is half the diagonal away."""
+
+
+class OracleConfig(BaseModel):
+    """How a code is fitted to a shape at test time; the defaults are DeepSDF's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    iterations: PositiveInt = 800
+    points: PositiveInt = 8000
+    rate: float = Field(default=5e-3, gt=0)  # a tenth of it after half of the iterations
+    start_std: NonNegativeFloat = 0.1
+    truncation: float = Field(default=0.1, gt=0)
+    prior: NonNegativeFloat = 1e-4
+    seed: NonNegativeInt = 0
+
+
+def fit_codes(
+    model: DeepImplicitTemplate, table: SDFTable, config: OracleConfig | None = None
+) -> Float[Tensor, "shapes dim"]:
+    """The codes whose decoded distances fit each shape's samples best: what no encoder can beat by much.
+
+    All shapes are fitted at once, each on its own samples, half of them inside.
+
+    Args:
+        model: The trained decoder; it is left as it is.
+        table: Samples of the shapes, on the model's device.
+        config: Length and rate of the fit.
+
+    Source: Park et al. 2019 (DeepSDF), section 4.3.
+    """
+    config = config or OracleConfig()
+    generator = torch.Generator(table.device).manual_seed(config.seed)
+    start = torch.randn((len(table), model.config.latent_dim), generator=generator, device=table.device)
+    latent = (config.start_std * start).requires_grad_()
+    optimizer = torch.optim.Adam([latent], lr=config.rate)
+    rows = torch.arange(len(table), device=table.device)
+    frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval().requires_grad_(False)
+    try:
+        for iteration in range(config.iterations):
+            if iteration == config.iterations // 2:
+                optimizer.param_groups[0]["lr"] = config.rate / 10
+            batch = table.draw(rows, config.points, generator)
+            error = curriculum_l1(model(batch.points, latent), batch.sdf, truncation=config.truncation)
+            # A mean over shapes would weaken each one's step; Adam does not mind, the prior would.
+            loss = len(table) * error + config.prior * latent.square().mean(dim=1).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+    return latent.detach()
+
+
+def encode(encoder: Encoder, images: UInt8[np.ndarray, "views height width 3"]) -> Float[Tensor, "views dim"]:
+    """Codes of images (bytes, on white), in blocks that fit any device."""
+    device = encoder.head.weight.device
+    encoder.eval()
+    with torch.inference_mode():
+        blocks = torch.from_numpy(images).permute(0, 3, 1, 2).split(256)
+        return torch.cat([encoder(block.to(device).float() / 255) for block in blocks]).clone()
+
+
+class Reconstructor(NamedTuple):
+    """A category's trained encoder and decoder, ready for images."""
+
+    encoder: Encoder
+    model: DeepImplicitTemplate
+    codes: Float[Tensor, "shapes dim"]
+
+    @classmethod
+    def load(cls, runs: Path | str, category: str, device: str = "cpu", phase: str = "encoder") -> "Reconstructor":
+        """Reads `runs/<name>/<category>/`; `phase` names the encoder's training.
+
+        Raises:
+            RunError: One of the two trainings is missing or broken.
+        """
+        folder = Path(runs) / category
+        embedding = load_embedding(folder / "embedding", device)
+        regression = load_regression(folder / phase, embedding, device)
+        return cls(regression.encoder, embedding.model, embedding.codes)
+
+    def reconstruct(self, image: UInt8[np.ndarray, "height width 3"], resolution: int = 64) -> trimesh.Trimesh:
+        """The mesh (unit-sphere frame) that the networks see in one image: RGB on white, framed as the views are.
+
+        Raises:
+            EmptyShape: The decoded function has no surface.
+        """
+        return extract_mesh(self.model.shape(encode(self.encoder, image[None])[0]), resolution)
+
+
+def to_raw(mesh: trimesh.Trimesh, normalization: Normalization) -> trimesh.Trimesh:
+    """A mesh of the unit-sphere frame in a shape's raw frame, as the evaluation wants it."""
+    moved = mesh.copy()
+    moved.vertices = normalization.undo(np.asarray(mesh.vertices))
+    return moved
+
+
+def mean_code(codes: Float[Tensor, "shapes dim"]) -> Float[Tensor, " dim"]:
+    """The code whose shape is the baseline that looks at no image."""
+    return codes.mean(dim=0)
+
+
+def all_views(images: Sequence[np.ndarray]) -> UInt8[np.ndarray, "views height width 3"]:
+    """The views of several shapes in one array, one shape after the other."""
+    return np.concatenate(list(images))
