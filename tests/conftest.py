@@ -37,7 +37,9 @@ fail: bool = False  # whether to stop half-way
 
 $$
 A = \\int_0^{a} a \\, \\mathrm{d}x = a^2, \\qquad \\boldsymbol{n} \\in \\mathbb{R}^3,
-\\qquad \\mathcal{L} = \\sum_{i=1}^{N} \\left| \\mathrm{clamp}(f_\\theta(x_i), \\delta) - \\mathrm{clamp}(s_i, \\delta) \\right| + \\lambda \\lVert c \\rVert_2^2
+\\qquad \\mathcal{L}(\\theta, c)
+= \\sum_{i=1}^{N} \\left| \\mathrm{clamp}(f_\\theta(x_i), \\delta) - \\mathrm{clamp}(s_i, \\delta) \\right|
++ \\lambda \\lVert c \\rVert_2^2
 $$ (area-of-a-square)
 
 ```{code-cell} ipython3
@@ -59,8 +61,10 @@ axes.set_xlabel("x")
 
 from IPython.display import display
 
-rows = "\\n".join(f"| {n} | {n * side:.1f} | {n * side**2:.1f} | {'wide ' * 3} | {'wide ' * 3} |" for n in range(count))
-table = f":::{{table}} Sides\\n:name: sides\\n\\n| n | length | area | first | second |\\n|--|--|--|--|--|\\n{rows}\\n:::"
+wide = "wide " * 3
+rows = "\\n".join(f"| {n} | {n * side:.1f} | {n * side**2:.1f} | {wide} | {wide} |" for n in range(count))
+head = "| n | length | area | first | second |\\n|--|--|--|--|--|"
+table = f":::{{table}} Sides\\n:name: sides\\n\\n{head}\\n{rows}\\n:::"
 display({"text/markdown": table, "text/plain": table}, raw=True)
 ```
 

@@ -189,9 +189,7 @@ def test_normal_consistency_ignores_orientation_rotation_and_the_order_of_surfac
 def test_normal_consistency_is_its_formula_in_loops():
     forth = [abs(NORMALS_A[i] @ NORMALS_B[j]) for i, j in enumerate(in_loops(A, B)[1])]
     back = [abs(NORMALS_B[j] @ NORMALS_A[i]) for j, i in enumerate(in_loops(B, A)[1])]
-    assert normal_consistency(A, NORMALS_A, B, NORMALS_B) == pytest.approx(
-        (np.mean(forth) + np.mean(back)) / 2
-    )
+    assert normal_consistency(A, NORMALS_A, B, NORMALS_B) == pytest.approx((np.mean(forth) + np.mean(back)) / 2)
 
 
 def test_normals_of_another_length_are_refused():

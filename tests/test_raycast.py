@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from skimage.measure import marching_cubes
 
 from tpl.rendering import (
     FIXED,
@@ -137,7 +138,7 @@ def test_the_same_mesh_gives_the_same_bytes_and_stays_as_it_was():
     mesh = painted(BOX, (200, 90, 30))
     before = mesh.vertices.tobytes(), mesh.faces.tobytes(), mesh.visual.face_colors.tobytes()
     for render in (render_view, render_poster):
-        assert render(mesh, FIXED, 48).tobytes() == render(mesh, FIXED, 48).tobytes()
+        assert render(mesh, FIXED, 32).tobytes() == render(mesh, FIXED, 32).tobytes()
     assert (mesh.vertices.tobytes(), mesh.faces.tobytes(), mesh.visual.face_colors.tobytes()) == before
 
 
@@ -148,13 +149,14 @@ def test_many_views_are_the_single_views():
     assert render_views(BOX, [], 32).shape == (0, 32, 32, 4)
 
 
-def test_lamps_of_each_group_light_a_level_surface_by_1():
+def test_the_studio_lights_a_level_surface_by_1_and_half_of_it_does_nearly_so():
     directions, powers = studio(azimuth=70, groups=16)
     assert directions.shape[:2] == powers.shape
     assert np.linalg.norm(directions, axis=-1) == pytest.approx(1)
-    level = (powers * np.maximum(directions[..., 1], 0)).sum(axis=1)
+    level = (powers * np.maximum(directions[..., 1], 0)).sum(axis=1).reshape(4, 4)
     assert level.mean() == pytest.approx(1)
-    assert level == pytest.approx(1, rel=0.15)
+    for half in (level[:2], level[2:], level[:, :2], level[:, 2:]):
+        assert half.mean() == pytest.approx(1, abs=0.08)
 
 
 def test_irradiance_under_a_roof_is_what_the_roof_leaves():
@@ -162,7 +164,7 @@ def test_irradiance_under_a_roof_is_what_the_roof_leaves():
     # 4 / (2 pi) * 2 X / sqrt(1 + X^2) * atan(X / sqrt(1 + X^2)), X = 1: a quarter of the roof, four times.
     roof = trimesh.Trimesh([[-1, 1, -1], [1, 1, -1], [1, 1, 1], [-1, 1, 1]], [[0, 1, 2], [0, 2, 3]])
     form_factor = 4 / (2 * np.pi) * 2 / np.sqrt(2) * np.arctan(1 / np.sqrt(2))
-    index = np.arange(20_000) + 0.5  # a uniform sky, by Fibonacci's hemisphere
+    index = np.arange(6_000) + 0.5  # a uniform sky, by Fibonacci's hemisphere
     y, turn = 1 - index / len(index), np.pi * (3 - np.sqrt(5)) * index
     ring = np.sqrt(1 - y**2)
     sky = np.stack([ring * np.cos(turn), y, ring * np.sin(turn)], axis=1)
@@ -179,7 +181,7 @@ def test_crevices_are_darker_in_a_poster():
     camera = Camera(0, 60, 1.5)
     (near, far), _ = camera.project(np.array([[0, 0.025, 0.25], [0, 0.025, -0.25]]), 96)
     image = render_poster(room, camera, 96, ground=False)[..., 0].astype(int)
-    assert image[tuple(near.astype(int)[::-1])] < image[tuple(far.astype(int)[::-1])] - 10
+    assert image[tuple(near.astype(int)[::-1])] < image[tuple(far.astype(int)[::-1])] - 5
 
 
 def test_the_ground_shadow_is_black_lies_beside_the_mesh_and_leaves_it_alone():
@@ -221,13 +223,27 @@ def test_faces_need_no_common_vertices_to_look_smooth():
     assert corner_normals(Scene(apart), 35) == pytest.approx(corner_normals(Scene(BALL), 35))
 
 
+def test_a_ball_of_marching_cubes_looks_round():
+    centre = np.array([0.51, 0.507, 0.503])  # off the grid, so that vertices come in clusters
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 20)] * 3, indexing="ij"), axis=-1) - centre
+    vertices, faces, _, _ = marching_cubes(np.linalg.norm(grid, axis=-1) - 0.4, 0, spacing=3 * (1 / 19,))
+    mesh = trimesh.Trimesh(vertices - centre, faces)
+    outward = mesh.triangles / np.linalg.norm(mesh.triangles, axis=2, keepdims=True)
+    ours, one_a_vertex = (
+        np.degrees(np.arccos(np.clip((normals * outward).sum(axis=2), -1, 1))).max()
+        for normals in (corner_normals(Scene(mesh), 40), mesh.vertex_normals[mesh.faces])
+    )
+    assert ours < 2.2
+    assert one_a_vertex > 3.3  # degrees: so the clusters did matter
+
+
 # --- colours ------------------------------------------------------------------------------------------------
 
 
 def test_colours_of_faces_are_respected():
     for rgb in ((220, 40, 40), (40, 220, 40), (40, 40, 220)):
         ball = painted(BALL, rgb)
-        for image in (render_view(ball, FRONT, 32), render_poster(ball, FRONT, 32, "face")):
+        for image in (render_view(ball, FRONT, 32), render_poster(ball, FRONT, 32, "face", ground=False, samples=2)):
             assert image[16, 16, :3].argmax() == np.argmax(rgb)
             low = image[16, 16, :3][np.array(rgb) == 40]
             assert low[0] == low[1] < image[16, 16, :3].max() / 2

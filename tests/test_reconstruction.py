@@ -155,9 +155,7 @@ def test_requests_fit_into_memory_and_points_arrive_as_doubles():
 
 def test_no_surface_is_an_error_of_its_own():
     for method in ("coarse_to_fine", "dense"):
-        with pytest.raises(
-            EmptyShape, match="no surface: the function is positive all over .* 64 cells a side"
-        ):
+        with pytest.raises(EmptyShape, match="no surface: the function is positive all over .* 64 cells a side"):
             extract_mesh(lambda points: np.ones(len(points)), method=method)
 
 

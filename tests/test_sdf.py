@@ -86,6 +86,17 @@ def test_the_sign_is_that_of_the_whole_winding_number():
     np.testing.assert_allclose(sdf(points), np.where(inside, -distance, distance), atol=1e-6)
 
 
+def test_the_sign_is_that_of_the_whole_winding_number_of_an_open_shell_too():
+    ball = trimesh.creation.icosphere(3, radius=0.8)
+    shell = trimesh.Trimesh(ball.vertices, ball.faces[ball.triangles_center[:, 1] < 0.3], process=False)
+    clean = clean_mesh(shell, rng())
+    solid = clean.faces[~clean.is_sheet].astype(np.int64)
+    number = igl.winding_number(clean.vertices, solid, cube())
+    clear = np.abs(number - 0.5) > 0.02
+    inside = MeshSDF(clean, AS_IS, cell=0)(cube()) < 0
+    np.testing.assert_array_equal(inside[clear], number[clear] > 0.5)
+
+
 # ------------------------------------------------------------------------- meshes as people make them
 
 

@@ -145,6 +145,16 @@ class Book:
         return bool(front and "kernelspec:" in front[1])
 
 
+def at_root() -> None:
+    """Makes the root of the repository the working directory, where the chapters' paths begin.
+
+    Papermill starts there already; JupyterLab starts in the folder of the chapter.
+    """
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").exists()), here)
+    os.chdir(root)
+
+
 # --- pairs
 
 

@@ -148,9 +148,7 @@ def case_rng(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
-def random_views(
-    shape_id: str, available: int, draws: int = DRAWS, seed: int = 0
-) -> Int[np.ndarray, " draws"]:
+def random_views(shape_id: str, available: int, draws: int = DRAWS, seed: int = 0) -> Int[np.ndarray, " draws"]:
     """Which view of a shape each draw looks at; all different as long as there are enough."""
     if available < 1:
         raise ValueError(f"shape {shape_id!r} has no views to draw from; prepare it again")
@@ -180,22 +178,14 @@ def nearest_by_pixels(
     return _nearest(_small_grey(query, size), _small_grey(gallery, size))
 
 
-def nearest_by_code(
-    query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray, "m dim"]
-) -> Int[np.ndarray, " n"]:
+def nearest_by_code(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray, "m dim"]) -> Int[np.ndarray, " n"]:
     """Rows of the gallery whose latent codes are nearest to those asked for."""
     return _nearest(query, gallery)
 
 
 def _small_grey(images: UInt8[np.ndarray, "n height width 3"], size: int) -> Float[np.ndarray, "n pixels"]:
-    small = [
-        Image.fromarray(image).convert("L").resize((size, size), Image.Resampling.BOX) for image in images
-    ]
-    return (
-        np.stack([np.asarray(image, np.float32).ravel() for image in small])
-        if small
-        else np.zeros((0, size**2))
-    )
+    small = [Image.fromarray(image).convert("L").resize((size, size), Image.Resampling.BOX) for image in images]
+    return np.stack([np.asarray(image, np.float32).ravel() for image in small]) if small else np.zeros((0, size**2))
 
 
 def _nearest(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray, "m dim"]) -> Int[np.ndarray, " n"]:
@@ -265,9 +255,7 @@ def summarize(rows: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
     return pd.DataFrame(summaries)
 
 
-def paired_difference(
-    rows: pd.DataFrame, a: str, b: str, seed: int = 0, resamples: int = 2000
-) -> pd.DataFrame:
+def paired_difference(rows: pd.DataFrame, a: str, b: str, seed: int = 0, resamples: int = 2000) -> pd.DataFrame:
     """How much the Chamfer distance of one method is above another's on the same shapes.
 
     Paired, because shapes differ more in difficulty than methods differ in quality. A method that looks at no
@@ -353,9 +341,7 @@ def _by_shape_and_draw(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     twice = rows[rows.duplicated(["shape_id", "view"])]
     if len(twice):
         first = twice.iloc[0]
-        raise ResultsError(
-            f"{method!r} has two rows for {first['shape_id']!r}, view {first['view']!r}; keep one"
-        )
+        raise ResultsError(f"{method!r} has two rows for {first['shape_id']!r}, view {first['view']!r}; keep one")
     table = rows.pivot(index="shape_id", columns="view", values=column)
     if table.isna().to_numpy().any():
         row, column_of_gap = np.argwhere(table.isna().to_numpy())[0]
@@ -410,9 +396,7 @@ def format_summary(summary: pd.DataFrame) -> pd.DataFrame:
 # On disk.
 
 
-def write_results(
-    path: Path, rows: Sequence[dict] | pd.DataFrame, protocol: str, seed: int, run: str
-) -> None:
+def write_results(path: Path, rows: Sequence[dict] | pd.DataFrame, protocol: str, seed: int, run: str) -> None:
     """Writes rows as CSV, all of them or none.
 
     Args:

@@ -166,9 +166,7 @@ def sampling_floor(surface: trimesh.Trimesh | Sampler, count: int, rng: np.rando
     return chamfer_distance(sample(count, rng), sample(count, rng))
 
 
-def _sample_points(
-    mesh: trimesh.Trimesh, count: int, rng: np.random.Generator
-) -> Float[np.ndarray, "count 3"]:
+def _sample_points(mesh: trimesh.Trimesh, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count 3"]:
     points, _ = sample_mesh(mesh, count, rng)
     return points
 
@@ -186,9 +184,7 @@ def _neighbours(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "m 3"], worker
     if len(a) == 0 or len(b) == 0:
         raise ValueError(f"no nearest neighbour in an empty set: {len(a)} and {len(b)} points")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError(
-            "a point is not finite, so its distance is not known; look at the mesh it comes from"
-        )
+        raise ValueError("a point is not finite, so its distance is not known; look at the mesh it comes from")
     a_to_b, index_in_b = KDTree(b).query(a, workers=workers)
     b_to_a, index_in_a = KDTree(a).query(b, workers=workers)
     return _Neighbours(a_to_b, b_to_a, np.asarray(index_in_b), np.asarray(index_in_a))

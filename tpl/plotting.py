@@ -63,7 +63,6 @@ def use_style() -> None:
             "axes.linewidth": 0.8,
             "axes.labelcolor": INK,
             "axes.titlesize": "medium",
-            "axes.titleweight": "medium",
             "text.color": INK,
             "xtick.color": "#5a5a5a",
             "ytick.color": "#5a5a5a",
@@ -201,7 +200,8 @@ def plot_triplets(
     for ax in axes.ravel():
         ax.set_axis_off()
     for ax, title in zip(axes[0], [*titles] * (axes.shape[1] // 3), strict=True):
-        ax.set_title(title, fontsize="small", color="#5a5a5a")
+        ax.set_title(title, fontsize="small", color="#5a5a5a").set_in_layout(False)
+        ax.text(0.5, 1.0, " ", va="bottom", fontsize="small", transform=ax.transAxes)  # room for it, not for its width
     for number, (place, triplet) in enumerate(zip(places, triplets, strict=False)):
         for ax, picture in zip(place, triplet, strict=True):
             if picture is None:
@@ -210,8 +210,9 @@ def plot_triplets(
             else:
                 ax.imshow(on_white(picture), interpolation="antialiased")
         if captions is not None:
-            caption = dict(ha="center", va="top", fontsize="small", transform=place[1].transAxes)
-            place[1].text(0.5, -0.02, captions[number], **caption)
+            below = dict(ha="center", va="top", fontsize="small", transform=place[1].transAxes)
+            place[1].text(0.5, -0.02, captions[number], **below).set_in_layout(False)
+            place[1].text(0.5, -0.02, " ", **below)
 
 
 def on_white(picture: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width 3"]:
@@ -325,9 +326,7 @@ def error_colors(distance: Float[np.ndarray, " n"], limit: float | int) -> UInt8
     return ERROR_COLORS(np.clip(distance / limit, 0, 1), bytes=True)[:, :3]
 
 
-def plot_error_bar(
-    ax: Axes, limit: float | int, label: str = "distance to the ground truth, % of the diagonal"
-) -> None:
+def plot_error_bar(ax: Axes, limit: float | int, label: str = "error, % of the diagonal") -> None:
     """The legend of `error_colors` in raw units, where the diagonal is 1: fills the Axes, lying or standing."""
     box = ax.get_position()
     figure_width, figure_height = ax.figure.get_size_inches()  # pyright: ignore[reportAttributeAccessIssue]
@@ -350,5 +349,5 @@ def position_colors(points: Float[np.ndarray, "n 3"], extent: float | int = 1.0)
         extent: The cube [-extent, extent]^3 holds all colours; beyond it they stay.
     """
     x, y, z = np.clip(points / extent, -1, 1).T
-    lab = np.stack([64 + 16 * y, 40 * x, 40 * z], axis=1)
+    lab = np.stack([66 + 15 * y, 36 * x, 36 * z], axis=1)  # within sRGB for all of the unit ball
     return np.round(255 * np.clip(lab2rgb(lab), 0, 1)).astype(np.uint8)

@@ -97,9 +97,7 @@ def evaluate(sdf: SDF, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " 
     values = np.concatenate([np.zeros(0, np.float32), *chunks])
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
-        raise ValueError(
-            f"{bad} of {len(values)} signed distances are not finite; has the training diverged?"
-        )
+        raise ValueError(f"{bad} of {len(values)} signed distances are not finite; has the training diverged?")
     return values
 
 
@@ -201,17 +199,13 @@ def sample_mesh(
     """
     area = mesh.area_faces
     if not np.isfinite(area).all():
-        raise ValueError(
-            "a vertex is not finite, so the surface cannot be sampled; check where the mesh was made"
-        )
+        raise ValueError("a vertex is not finite, so the surface cannot be sampled; check where the mesh was made")
     if len(area) == 0 or area.sum() == 0:
         raise ValueError(f"a mesh of {len(area)} faces and no area has no surface to sample; drop it")
     face = rng.choice(len(area), size=count, p=area / area.sum())
     corner, first, second = np.moveaxis(mesh.triangles[face], 1, 0)
     across = rng.random((count, 2))
-    across = np.where(
-        across.sum(axis=1, keepdims=True) > 1, 1 - across, across
-    )  # fold the square to the triangle
+    across = np.where(across.sum(axis=1, keepdims=True) > 1, 1 - across, across)  # fold the square to the triangle
     points = corner + across[:, :1] * (first - corner) + across[:, 1:] * (second - corner)
     normals = np.cross(first - corner, second - corner)
     return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)

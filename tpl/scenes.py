@@ -20,7 +20,8 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
+from trimesh.graph import connected_component_labels
 
 from tpl.rendering.cameras import FIELD_OF_VIEW, POSTER, Camera
 
@@ -110,7 +111,7 @@ class Scene:
         return ipywidgets.VBox([ipywidgets.HBox(columns), slider])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = {"text/plain": repr(self), "image/png": base64.b64encode(self.poster).decode()}
+        bundle: dict[str, Any] = {"text/plain": repr(self), "image/png": base64.b64encode(self.poster).decode()}
         if folder := os.environ.get(FOLDER_VARIABLE):
             self.write(Path(folder))
             bundle[MIME] = {"name": self.name, "panels": len(self.panels), "steps": len(self.steps)}
@@ -201,24 +202,23 @@ def _prepared(mesh: trimesh.Trimesh, color: tuple[int, int, int] | None, max_fac
     vertices, faces = mesh.vertices.view(np.ndarray), mesh.faces.view(np.ndarray)
     corners = _corner_colors(mesh, color)  # (f, 3, 3)
     if len(faces) > max_faces:
-        before = cKDTree(_inside_corners(vertices, faces))
+        before = KDTree(_inside_corners(vertices, faces))
         simple = trimesh.Trimesh(vertices, faces, process=False).simplify_quadric_decimation(face_count=max_faces)
         vertices, faces = simple.vertices.view(np.ndarray), simple.faces.view(np.ndarray)
         corners = corners.reshape(-1, 3)[before.query(_inside_corners(vertices, faces))[1]]
     patches = np.repeat(_smooth_patches(vertices, faces), 3)[:, None]
     key = np.concatenate([faces.reshape(-1, 1), patches, corners.reshape(-1, 3)], axis=1)
     unique, index = np.unique(key, axis=0, return_inverse=True)
-    shown = trimesh.Trimesh(vertices[unique[:, 0]], index.reshape(-1, 3), process=False)
-    shown.visual = trimesh.visual.ColorVisuals(shown, vertex_colors=unique[:, 2:].astype(np.uint8))
-    return shown
+    rgb = unique[:, 2:].astype(np.uint8)
+    return trimesh.Trimesh(vertices[unique[:, 0]], index.reshape(-1, 3), vertex_colors=rgb, process=False)
 
 
 def _corner_colors(mesh: trimesh.Trimesh, color: tuple[int, int, int] | None) -> Int[np.ndarray, "faces 3 3"]:
-    kind = getattr(mesh.visual, "kind", None)
-    if color is None and kind == "face":
-        rgb = np.asarray(mesh.visual.face_colors)[:, None, :3]
-    elif color is None and kind == "vertex":
-        rgb = np.asarray(mesh.visual.vertex_colors)[mesh.faces][:, :, :3]
+    visual: Any = mesh.visual  # a texture's colours are not shown
+    if color is None and visual.kind == "face":
+        rgb = np.asarray(visual.face_colors)[:, None, :3]
+    elif color is None and visual.kind == "vertex":
+        rgb = np.asarray(visual.vertex_colors)[mesh.faces][:, :, :3]
     else:
         rgb = np.array(color or CLAY)[None, None]
     return np.broadcast_to(rgb, (len(mesh.faces), 3, 3)).astype(np.int64)
@@ -236,14 +236,14 @@ def _smooth_patches(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "
     """For each face the number of its patch, within which no edge is a crease."""
     mesh = trimesh.Trimesh(vertices, faces, process=False)
     joined = mesh.face_adjacency[mesh.face_adjacency_angles < CREASE]
-    return trimesh.graph.connected_component_labels(joined, node_count=len(faces)).astype(np.int64)
+    return connected_component_labels(joined, node_count=len(faces)).astype(np.int64)
 
 
 def _plot(panel: Panel, camera: Camera, height: int) -> Any:
     import k3d
 
     target = -np.array(camera.shift, dtype=float)
-    plot = k3d.plot(
+    plot = k3d.plot(  # pyright: ignore[reportCallIssue]  # the function, not the module of its name
         height=height,
         camera_auto_fit=False,
         grid_visible=False,
@@ -257,11 +257,12 @@ def _plot(panel: Panel, camera: Camera, height: int) -> Any:
         background_color=0xFFFFFF,
     )
     for step, mesh in enumerate(panel.meshes):
-        rgb = np.array(mesh.visual.vertex_colors)[:, :3].astype(np.uint32)
+        visual: Any = mesh.visual
+        packed: Any = np.array(visual.vertex_colors)[:, :3] @ np.array([0x10000, 0x100, 1])
         plot += k3d.mesh(
             mesh.vertices.view(np.ndarray).astype(np.float32),
             mesh.faces.view(np.ndarray).astype(np.uint32),
-            colors=(rgb[:, 0] << 16) | (rgb[:, 1] << 8) | rgb[:, 2],
+            colors=packed.astype(np.uint32),
             flat_shading=False,
             roughness=0.9,
             side="double",

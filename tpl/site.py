@@ -141,14 +141,14 @@ class _Links(HTMLParser):
 
     def __init__(self, path: Path):
         super().__init__()
-        self.links: set[str] = set()
+        self.links: dict[str, None] = {}  # each once, in the page's order
         self.anchors: set[str] = {"", "top"}
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             if name in ("src", "href") and value and tag != "base":
-                self.links.add(value)
+                self.links[value] = None
             elif name in ("id", "name") and value:
                 self.anchors.add(value)
 

@@ -210,7 +210,7 @@ def _classify(
     # hidden, and the wall of an open shell that daylight reaches inside like a sheet: look again from many.
     ratio = light.min(axis=0) / np.maximum(light.max(axis=0), HIDDEN)
     unsure = (light.max(axis=0) <= HIDDEN) | ((ratio > SHEET / 3) & (ratio < SHEET * 2))
-    light[:, unsure] = _exposure(scene, triangles[unsure], normals[unsure], 64, 4, rng)
+    light[:, unsure] = _exposure(scene, triangles[unsure], normals[unsure], 32, 4, rng)
     front, behind = light
     hidden = light.max(axis=0) <= HIDDEN
     is_sheet = ~hidden & (light.min(axis=0) > SHEET * light.max(axis=0))

@@ -124,7 +124,7 @@ def render_poster(
     size: int = 512,
     color: Color = None,
     *,
-    crease: float | int = 35.0,
+    crease: float | int = 40.0,
     ground: bool = True,
     samples: int = 4,
 ) -> Rgba:
@@ -187,18 +187,20 @@ def render_poster(
 def studio(
     azimuth: float | int, groups: int, sky_lamps: int = 96, key_lamps: int = 48
 ) -> tuple[Float[np.ndarray, "groups lamps 3"], Float[np.ndarray, "groups lamps"]]:
-    """Directions and powers of the poster's lamps, dealt into groups that each resemble the whole.
+    """Directions and powers of the poster's lamps, dealt into groups.
 
-    In each group they add up to light 1 on a level white surface that nothing hides. A sphere of lamps is the
-    sky, brightest above, and the floor's reflection; a disc of lamps is the key light.
+    On average over the groups they add up to light 1 on a level white surface that nothing hides, and any few
+    successive groups resemble the whole, so that a half covered pixel is lit like its neighbours. A sphere of
+    lamps is the sky, brightest above, and the floor's reflection; a disc of lamps is the key light.
     """
     golden = np.pi * (3 - np.sqrt(5))  # neighbours on Fibonacci's sphere and Vogel's disc differ by this angle
     index = np.arange(groups * -(-sky_lamps // groups)) + 0.5
-    height = 1 - 2 * index / len(index)
+    grid = np.linspace(1, -1, 1000)
+    brightness = np.interp(grid, [-1, -0.2, 0.3, 1], [0.25, 0.28, 0.7, 1.0]).cumsum()
+    height = np.interp(index / len(index), brightness / brightness[-1], grid)  # lamps of one power, dense above
     ring = np.sqrt(1 - height**2)
     sky = np.stack([ring * np.cos(golden * index), height, ring * np.sin(golden * index)], axis=1)
-    sky_power = np.interp(height, [-1, -0.2, 0.3, 1], [0.25, 0.28, 0.7, 1.0])
-    sky_power *= 0.4 / (sky_power * np.maximum(height, 0)).sum()
+    sky_power = np.full(len(sky), 0.4 / np.maximum(height, 0).sum())
 
     index = np.arange(groups * -(-key_lamps // groups)) + 0.5
     radius = np.tan(np.radians(11)) * np.sqrt(index / len(index))
@@ -267,8 +269,8 @@ def floor_shadow(scene: Scene, camera: Camera, size: int) -> Float[np.ndarray, "
 def corner_normals(scene: Scene, crease: float | int) -> Float[np.ndarray, "faces 3 3"]:
     """Normals to shade by: at each corner of a face, the mean of the faces around that are no edge away.
 
-    Around means: with a corner at most 0.4 edges away, welded or not. Marching cubes leaves clusters of
-    vertices much closer than that, and normals of their own for each of them show as facets.
+    Marching cubes leaves clusters of vertices that stand for one point of the surface, and a normal for each
+    of them would show as facets. So on a mesh of even edges, like theirs, corners up to 0.4 edges apart meet.
 
     Args:
         scene: Gives the faces, which weigh by their angle.
@@ -278,9 +280,8 @@ def corner_normals(scene: Scene, crease: float | int) -> Float[np.ndarray, "face
     places, place = np.unique(np.rint(corners / (1e-6 * scene.diagonal)), axis=0, return_inverse=True)
     places, place = places * 1e-6 * scene.diagonal, place.ravel()
     edges = np.linalg.norm(scene.triangles - np.roll(scene.triangles, 1, axis=1), axis=2)
-    longest = np.zeros(len(places))
-    np.maximum.at(longest, place, np.maximum(edges, np.roll(edges, -1, axis=1)).ravel())
-    around = KDTree(places).query_ball_point(places, 0.4 * np.minimum(longest, np.median(edges)))
+    reach = 0.4 * np.median(edges) if edges.max() < 3 * np.median(edges) else 0
+    around = KDTree(places).query_ball_point(places, reach)
     ends = np.cumsum([0, *map(len, around)])
     near = sparse.csr_array((np.ones(ends[-1]), np.concatenate(around), ends), shape=2 * places.shape[:1])
     at = sparse.csr_array((np.ones(len(place)), (np.arange(len(place)), place)))

@@ -5,6 +5,7 @@ A `Design` says everything about an airplane, its style is what shows from afar.
 
 import numpy as np
 import trimesh
+from trimesh.visual import ColorVisuals
 
 from tpl.shapes.procedural.airplane_body import Fuselage, body
 from tpl.shapes.procedural.airplane_design import DARK, LABELS, Design, sample_design, style
@@ -30,7 +31,7 @@ def _paint(mesh: trimesh.Trimesh, design: Design) -> None:
     """Paints what faces down, and dark what looks along z in an engine: inlets and outlets."""
     label = np.array(mesh.metadata["parts"])[mesh.metadata["part"]]
     _, up, back = mesh.face_normals.T
-    colors = mesh.visual.face_colors.copy()
+    colors = np.array(list(design.palette.values()), dtype=np.uint8)[mesh.metadata["part"]]
     colors[np.isin(label, ["fuselage", "wing", "tail"]) & (up < -0.4), :3] = design.underside
     colors[(label == "engine") & (np.abs(back) > 0.97), :3] = DARK
-    mesh.visual.face_colors = colors
+    mesh.visual = ColorVisuals(mesh, face_colors=colors)

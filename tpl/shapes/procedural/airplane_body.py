@@ -207,7 +207,7 @@ def hull(rows: Float[np.ndarray, "rows 4"], power: float, center: Vector = (0, 0
     return loft(np.stack([x, y, np.broadcast_to(z, x.shape)], -1) + np.asarray(center, dtype=float))
 
 
-def turned(profile: Sequence[tuple[float, float]], radius: float, center: Vector) -> Manifold:
+def turned(profile: Sequence[tuple[float | int, float | int]], radius: float, center: Vector) -> Manifold:
     """A round body along z; its profile of (z, radius) is in units of `radius`."""
     angle = (np.arange(12) + 0.5) * np.pi / 6
     z, r = (radius * np.array(column)[:, None] for column in zip(*profile, strict=True))

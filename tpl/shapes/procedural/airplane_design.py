@@ -5,6 +5,7 @@ lie along x, y is up.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def sample_design(rng: np.random.Generator) -> Design:
     """A random airplane: first its kind, then each choice and number as that kind has them."""
     shares = np.array([row["share"][0] for row in KINDS.values()])
     kind = str(rng.choice(list(KINDS), p=shares / shares.sum()))
-    drawn = {"kind": kind}
+    drawn: dict[str, Any] = {"kind": kind}
     for field in fields(Design)[1:]:
         options = (COMMON | KINDS[kind])[field.name]
         if isinstance(options[0], str):

@@ -161,7 +161,8 @@ def _propeller(design: Design, radius: float, hub: float, center: Vector) -> Man
     blade, first = loft(np.array(rings)), 90 if blades == 2 else 0
     solids = [blade.rotate((0, 0, first + k * 360 / blades)) for k in range(blades)]
     solids.append(turned(SPINNER, hub, (0, 0, 0)))
-    return Manifold.batch_boolean(solids, OpType.Add).translate(tuple(float(value) for value in center))
+    x, y, z = center
+    return Manifold.batch_boolean(solids, OpType.Add).translate((float(x), float(y), float(z)))
 
 
 def gear(design: Design, fuselage: Fuselage) -> list[Part]:

@@ -151,7 +151,7 @@ def _with_tip(design: Design, wing: Wing) -> tuple[np.ndarray, ...]:
     lead, normal = np.column_stack([wing.x, wing.y, wing.lead]), np.tile([0.0, 1, 0], (rows, 1))
     last, tip = lead[-1], wing.chord[-1]
     if design.tip == "winglet":
-        rise = 0.38 * design.chord
+        rise = min(0.38 * design.chord, 0.13)
         more = last + [(0.28 * rise, 0.14 * rise, 0.2 * tip), (0.5 * rise, rise, 0.2 * tip + 0.75 * rise)]
         chords, thin, tilted = [0.8 * tip, 0.45 * tip], [0.0095, 0.0085], [(-0.66, 0.75, 0), (-0.97, 0.25, 0)]
     elif "delta" not in design.planform:

@@ -5,12 +5,12 @@ A `Design` says everything about a chair; its first five fields are its style. `
 
 import trimesh
 
-from tpl.shapes.procedural.chair_design import LABELS, Design, sample_design, style
+from tpl.shapes.procedural.chair_design import CHOICES, LABELS, Design, sample_design, style
 from tpl.shapes.procedural.chair_frames import frame_chair
 from tpl.shapes.procedural.chair_soft import barrel_chair, shell_chair, stuffed_chair
 from tpl.shapes.procedural.parts import assemble
 
-__all__ = ["LABELS", "Design", "build", "sample_design", "style"]
+__all__ = ["CHOICES", "LABELS", "Design", "build", "sample_design", "style"]
 
 
 def build(design: Design) -> trimesh.Trimesh:

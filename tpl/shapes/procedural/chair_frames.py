@@ -86,9 +86,16 @@ def leg_rod(d: Design, path: np.ndarray, radius: float | np.ndarray) -> Manifold
     return tube(path, np.asarray(radius) * 1.2, 4) if d.square_section else tube(path, radius, 8)
 
 
-def _band(plan: Plan, low: float, high: float, thickness: float, u=(-1.0, 1.0), crest: float = 0) -> Manifold:
+def _band(
+    plan: Plan,
+    low: float,
+    high: float,
+    thickness: float,
+    u: tuple[float, float] = (-1.0, 1.0),
+    crest: float = 0.0,
+) -> Manifold:
     """A piece of the back between two heights over the seat, its upper edge raised by `crest` in the middle."""
-    us = np.linspace(*u, 9 if abs(u[1] - u[0]) > 0.7 else 3)
+    us = np.linspace(u[0], u[1], 9 if abs(u[1] - u[0]) > 0.7 else 3)
     rows = max(2, min(7, round((high - low) / 8)))
     v = low + np.linspace(0, 1, rows)[:, None] * (high - low + crest * (1 - us**2))
     return sheet(plan.back_at(us, v), thickness)
@@ -283,7 +290,11 @@ def _star(d: Design, plan: Plan, bottom: float) -> list[Manifold]:
     for angle in np.pi / 2 + np.arange(5) * 2 * np.pi / 5:
         end = np.array([reach * np.cos(angle), 2 * castor + 0.6, reach * np.sin(angle)])
         solids.append(rod((0, hub, 0), end, 2.6, 1.7, segments=6))
-        foot = Manifold.sphere(castor, 8) if d.second_form else revolve(np.array([(0, -1.6), (2.2, -1.6), (1.4, 2.2), (0, 2.2)]), 8)
+        foot = (
+            Manifold.sphere(castor, 8)
+            if d.second_form
+            else revolve(np.array([(0, -1.6), (2.2, -1.6), (1.4, 2.2), (0, 2.2)]), 8)
+        )
         solids.append(foot.translate((end[0], castor, end[2])))
         solids.append(rod(end * [1, 0, 1] + [0, castor, 0], end, 1.5, segments=6))
     if d.body == "stool":

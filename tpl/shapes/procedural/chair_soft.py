@@ -18,7 +18,7 @@ from tpl.shapes.procedural.parts import (
     superellipse,
     tube,
 )
-from tpl.shapes.procedural.upholstery import block, pair, pillow, short_legs, stuffed_arms
+from tpl.shapes.procedural.upholstery import block, pair, pillow, short_legs, standing, stuffed_arms
 
 # ---------------------------------------------------------------- shells
 
@@ -118,7 +118,7 @@ def stuffed_chair(d: Design) -> list[Part]:
     top, edge, thick = d.height, 1.2 + 3 * d.roundness, 11 + 6 * d.roundness
     front, rear, half = -d.depth / 2, d.depth / 2 + thick, d.width / 2
     closed = d.arms not in ("no_arms", "open_arms")
-    outer = half + (0.35 if d.arms == "slanted_arms" else closed) * d.arm_width  # of what stands on the base
+    outer = half + standing(d.arms, d.arm_width)
 
     parts = []
     if d.seat == "cushion":
@@ -140,9 +140,7 @@ def stuffed_chair(d: Design) -> list[Part]:
     if d.base == "plinth":
         solids = [box((2 * outer - 5, floor + 1, rear - front - 6), (0, (floor + 1) / 2, (front + rear) / 2))]
     elif d.base in ("pedestal", "star"):
-        as_seen_by_hub = replace(
-            d, slab=4.0, height=low + 4, width=min(d.width, 54.0), second_form=d.base == "star"
-        )
+        as_seen_by_hub = replace(d, slab=4.0, height=low + 4, width=min(d.width, 54.0), second_form=d.base == "star")
         hub = BASES[d.base](as_seen_by_hub, Plan(as_seen_by_hub), low)
         solids = [solid.translate((0, 0, (front + rear) / 2)) for solid in hub]
     else:

@@ -33,7 +33,8 @@ FABRICS += ((74, 100, 84), (122, 138, 98), (150, 62, 54), (178, 104, 66), (196, 
 FABRICS += ((46, 48, 54), (96, 58, 40), (186, 178, 166), (52, 104, 110), (190, 128, 124), (134, 88, 60))
 PLASTICS = ((196, 58, 48), (204, 150, 44), (52, 112, 148), (70, 132, 104), (48, 50, 54), (188, 186, 178))
 PLASTICS += ((198, 110, 52), (96, 152, 164), (150, 156, 160), (122, 60, 72))
-Vector = Sequence[float | int] | np.ndarray
+Number = float | int
+Vector = Sequence[Number] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,13 @@ def assemble(parts: Sequence[Part], palette: Mapping[str, Color]) -> trimesh.Tri
         if part.solid.is_empty():
             raise ValueError(f"part {part.label!r} is empty ({part.solid.status().name}); check its measures")
     originals = [part.solid.as_original() for part in parts]
-    label_of = {
-        solid.original_id(): names.index(part.label) for solid, part in zip(originals, parts, strict=True)
-    }
+    label_of = {solid.original_id(): names.index(part.label) for solid, part in zip(originals, parts, strict=True)}
     union = Manifold.batch_boolean(originals, OpType.Add)
     mesh = union.simplify(1e-4 * float(np.linalg.norm(np.ptp(_bounds(union), axis=0)))).to_mesh64()
 
     vertices, faces = np.asarray(mesh.vert_properties)[:, :3], np.asarray(mesh.tri_verts, dtype=np.int64)
     label = np.repeat([label_of[int(i)] for i in mesh.run_original_id], np.diff(mesh.run_index) // 3)
-    solid_faces = ~_bounds_cavity(vertices, faces)
+    solid_faces = ~_enclosed(vertices, faces)
     used, faces = np.unique(faces[solid_faces], return_inverse=True)
     vertices, faces, label = vertices[used], faces.reshape(-1, 3), label[solid_faces]
     low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -98,7 +97,7 @@ def box(size: Vector, center: Vector = (0, 0, 0)) -> Manifold:
     return Manifold.cube(_triple(size), True).translate(_triple(center))
 
 
-def rounded_box(size: Vector, radius: float | int, center: Vector = (0, 0, 0), segments: int = 8) -> Manifold:
+def rounded_box(size: Vector, radius: Number, center: Vector = (0, 0, 0), segments: int = 8) -> Manifold:
     """A box of outer side lengths `size` with all edges rounded, as a cushion is.
 
     A radius over half of the shortest side is cut to that, less a hair.
@@ -114,8 +113,8 @@ def rounded_box(size: Vector, radius: float | int, center: Vector = (0, 0, 0), s
 def rod(
     start: Vector,
     end: Vector,
-    radius: float | int,
-    end_radius: float | int | None = None,
+    radius: Number,
+    end_radius: Number | None = None,
     segments: int = 10,
 ) -> Manifold:
     """A round rod from `start` to `end`; a cone stump if its `end_radius` differs."""
@@ -130,9 +129,7 @@ def bar(start: Vector, end: Vector, size: Vector, end_size: Vector | None = None
     a leg or a post, which may lean and taper, but not lie.
     """
     sections = []
-    for (x, y, z), (width, depth) in zip(
-        (start, end), (size, size if end_size is None else end_size), strict=True
-    ):
+    for (x, y, z), (width, depth) in zip((start, end), (size, size if end_size is None else end_size), strict=True):
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2 * (width, depth)
         sections.append(np.column_stack([x + corners[:, 0], np.full(4, y), z + corners[:, 1]]))
     return Manifold.hull_points(np.concatenate(sections))
@@ -140,9 +137,9 @@ def bar(start: Vector, end: Vector, size: Vector, end_size: Vector | None = None
 
 def tube(
     path: Float[np.ndarray, "n 3"],
-    radius: float | int | Vector,
+    radius: Number | Vector,
     segments: int = 10,
-    squash: float | int = 1,
+    squash: Number = 1,
 ) -> Manifold:
     """A round rod bent along a path; `radius` may be one for each point of it.
 
@@ -180,9 +177,7 @@ def loft(sections: Float[np.ndarray, "sections corners 3"]) -> Manifold:
     here = np.arange(corners)
     there = (here + 1) % corners
     quads = [
-        np.stack(
-            [corners * k + here, corners * k + there, corners * (k + 1) + there, corners * (k + 1) + here], 1
-        )
+        np.stack([corners * k + here, corners * k + there, corners * (k + 1) + there, corners * (k + 1) + here], 1)
         for k in range(rings - 1)
     ]
     sides = np.concatenate([np.concatenate([quad[:, [0, 1, 2]], quad[:, [0, 2, 3]]]) for quad in quads])
@@ -193,9 +188,7 @@ def loft(sections: Float[np.ndarray, "sections corners 3"]) -> Manifold:
     return solid(vertices, np.concatenate([sides, bottom, top]))
 
 
-def sheet(
-    grid: Float[np.ndarray, "rows columns 3"], thickness: float | int | Float[np.ndarray, "rows columns"]
-) -> Manifold:
+def sheet(grid: Float[np.ndarray, "rows columns 3"], thickness: Number | Float[np.ndarray, "rows columns"]) -> Manifold:
     """A bent plate: a grid of points thickened to both sides along its normals.
 
     It must bend less than its thickness allows, or the plate meets itself.
@@ -211,16 +204,12 @@ def sheet(
     rim = np.concatenate([index[0, :-1], index[:-1, -1], index[-1, :0:-1], index[:0:-1, 0]])
     after = np.roll(rim, -1)
     behind, after_behind = rim + rows * columns, after + rows * columns
-    sides = np.concatenate(
-        [np.stack([rim, after, after_behind], 1), np.stack([rim, after_behind, behind], 1)]
-    )
+    sides = np.concatenate([np.stack([rim, after, after_behind], 1), np.stack([rim, after_behind, behind], 1)])
     vertices = np.concatenate([(grid + half).reshape(-1, 3), (grid - half).reshape(-1, 3)])
     return solid(vertices, np.concatenate([front, back, sides]))
 
 
-def prism(
-    outline: Float[np.ndarray, "n 2"], low: float | int, high: float | int, axis: str = "y"
-) -> Manifold:
+def prism(outline: Float[np.ndarray, "n 2"], low: Number, high: Number, axis: str = "y") -> Manifold:
     """An outline, convex or not, drawn out along an axis from `low` to `high`.
 
     The outline's two coordinates are (x, z) for the axis "y", (z, y) for "x" and (x, y) for "z".
@@ -262,10 +251,10 @@ def mirrored(solid: Manifold) -> Manifold:
 
 def cushion(
     outline: Float[np.ndarray, "n 2"],
-    low: float | int,
-    high: float | int,
-    edge: float | int,
-    crown: float | int = 0,
+    low: Number,
+    high: Number,
+    edge: Number,
+    crown: Number = 0,
 ) -> Manifold:
     """A lying slab of plan `outline` (x, z) with rounded edges: a seat, or a cushion with a `crown` in it.
 
@@ -287,36 +276,29 @@ def cushion(
     )
 
 
-def rounded_path(
-    corners: Float[np.ndarray, "n 3"], radius: float | int, steps: int = 5
-) -> Float[np.ndarray, "m 3"]:
+def rounded_path(corners: Float[np.ndarray, "n 3"], radius: Number, steps: int = 5) -> Float[np.ndarray, "m 3"]:
     """A polyline with its inner corners rounded by parabolas that start `radius` before each corner."""
     points = [corners[0]]
     for before, corner, after in zip(corners[:-2], corners[1:-1], corners[2:], strict=True):
         arms = [before - corner, after - corner]
         lengths = [np.linalg.norm(arm) for arm in arms]
-        a, b = (
-            corner + arm / length * min(radius, 0.48 * length)
-            for arm, length in zip(arms, lengths, strict=True)
-        )
+        a, b = (corner + arm / length * min(radius, 0.48 * length) for arm, length in zip(arms, lengths, strict=True))
         for t in np.linspace(0, 1, steps):
             points.append((1 - t) ** 2 * a + 2 * t * (1 - t) * corner + t**2 * b)
     return np.array([*points, corners[-1]])
 
 
-def curve(controls: Sequence[Sequence[float | int]] | np.ndarray, steps: int = 8) -> np.ndarray:
+def curve(controls: Sequence[Sequence[Number]] | np.ndarray, steps: int = 8) -> np.ndarray:
     """Points of the Bezier curve with the given control points (de Casteljau)."""
     t = np.linspace(0, 1, steps)[:, None]
-    layers = [
-        np.broadcast_to(np.asarray(control, dtype=float), (steps, len(control))) for control in controls
-    ]
+    layers = [np.broadcast_to(np.asarray(control, dtype=float), (steps, len(control))) for control in controls]
     while len(layers) > 1:
         layers = [(1 - t) * a + t * b for a, b in zip(layers[:-1], layers[1:], strict=True)]
     return np.array(layers[0])
 
 
 def superellipse(
-    width: float | int, depth: float | int, power: float | int = 2.5, corners: int = 32
+    width: Number, depth: Number, power: Number = 2.5, corners: int = 32
 ) -> Float[np.ndarray, "corners 2"]:
     """An outline between an ellipse (`power` 2) and a rectangle (large `power`) of full width and depth."""
     angle = (np.arange(corners) + 0.5) * 2 * np.pi / corners
@@ -326,14 +308,20 @@ def superellipse(
     )
 
 
-def _bounds_cavity(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Bool[np.ndarray, " f"]:
-    """Which faces bound a cavity that the parts enclose between them: nobody can see it, so it is filled."""
+def _enclosed(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Bool[np.ndarray, " f"]:
+    """Which faces bound a cavity between the parts, or something that floats in one: nobody can see them."""
     edges = np.concatenate([faces[:, :2], faces[:, 1:]])
     graph = coo_array((np.ones(len(edges), dtype=bool), tuple(edges.T)), shape=(len(vertices), len(vertices)))
     piece = connected_components(graph, directed=False)[1][faces[:, 0]]
     a, b, c = vertices[faces].swapaxes(0, 1)
     volume = np.bincount(piece, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
-    return volume[piece] < 0
+    enclosed = np.zeros(len(faces), dtype=bool)
+    for cavity in np.flatnonzero(volume < 0):  # the surface of a cavity is wound inwards
+        walls = vertices[faces[piece == cavity]].reshape(-1, 3)
+        low, high = walls.min(axis=0), walls.max(axis=0)
+        reaches_out = ((vertices[faces] < low) | (vertices[faces] > high)).any(axis=(1, 2))
+        enclosed |= ~np.isin(piece, piece[reaches_out])
+    return enclosed
 
 
 def _bounds(solid: Manifold) -> Float[np.ndarray, "2 3"]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import trimesh
+from jaxtyping import Float
+from manifold3d import Manifold
 
 from tpl.shapes.procedural.parts import (
     FABRICS,
@@ -15,11 +17,17 @@ from tpl.shapes.procedural.parts import (
     WOODS,
     Color,
     Part,
+    Vector,
     assemble,
+    box,
     dyed,
+    loft,
     mirrored,
+    rounded_box,
+    sheet,
+    superellipse,
 )
-from tpl.shapes.procedural.upholstery import ARMS
+from tpl.shapes.procedural.upholstery import ARMS, block, pillow, short_legs, standing, stuffed_arms
 
 LABELS = ("seat", "back", "arm", "base", "cushion")
 
@@ -71,7 +79,7 @@ def sample_design(rng: np.random.Generator) -> Design:
     seat_width = rng.uniform(*{1: (58, 84), 2: (56, 78), 3: (54, 72), 4: (48, 60)}[count])
     depth, height, back_height = rng.uniform(52, 64), rng.uniform(38, 46), rng.uniform(32, 50)
     arm_height = rng.uniform(12, min(24, 0.75 * back_height))
-    reach = np.linalg.norm([count * seat_width + 30, depth + 25, height + back_height])
+    reach = float(np.linalg.norm([count * seat_width + 30, depth + 25, height + back_height]))
     wood, metal, fabric = (dyed(rng, colors) for colors in (WOODS, METALS, FABRICS))
     base_color = metal if base == "sled" or rng.random() < 0.2 else wood
     return Design(
@@ -83,7 +91,7 @@ def sample_design(rng: np.random.Generator) -> Design:
         seat_width=seat_width,
         depth=depth,
         height=height,
-        clearance=rng.uniform(5, 9) if base == "plinth" else rng.uniform(7, 17),
+        clearance=rng.uniform(5, 9) if base == "plinth" else rng.uniform(7, 15),
         pad=0.0 if rng.random() < 0.2 or back == "curved" else rng.uniform(10, 17),
         split_pads=bool(rng.random() < 0.7),
         back_height=back_height,
@@ -93,10 +101,10 @@ def sample_design(rng: np.random.Generator) -> Design:
         arm_width=max(rng.uniform(9, 26), 0.045 * reach),
         edge=rng.uniform(1.5, 5),
         extent=rng.uniform(0.8, 1.25) * 70,
-        bend=rng.uniform(0.12, 0.22) * count * seat_width,
+        bend=rng.uniform(0.1, 0.2) * count * seat_width,
         crest=rng.uniform(6, 14),
         member=max(rng.uniform(2, 3.4), 0.0125 * reach),
-        channels=int(rng.integers(3, 6)),
+        channels=3 if count == 4 or layout.startswith("corner") else int(rng.integers(3, 6)),
         pillows=tuple(rng.uniform(-1, 1, rng.integers(1, 3)).tolist()) if rng.random() < 0.2 else (),
         palette={
             "seat": fabric,
@@ -115,8 +123,13 @@ def _choices(rng: np.random.Generator) -> tuple[str, str, str, str, str]:
     layout = LAYOUTS[rng.choice(len(LAYOUTS), p=(0.6, 0.1, 0.1, 0.1, 0.1))]
     if seats == "one_seat" or back in ("camel", "curved", "slatted"):
         layout = "straight"
+    if back == "curved" and seats == "one_seat":
+        back = "block"
+    if back == "slatted":
+        arms = "no_arms" if arms == "no_arms" else "open_arms"
+        base = "straight_legs" if base == "cabriole_legs" else base
     if back == "curved":
-        arms = arms if arms in ("no_arms", "block_arms", "rounded_arms") else "no_arms"
+        arms = {"rolled_arms": "rounded_arms", "slanted_arms": "block_arms", "open_arms": "no_arms"}.get(arms, arms)
         base = "tapered_legs" if base in ("sled", "cabriole_legs") else base
     if layout != "straight":
         arms = "block_arms" if arms in ("open_arms", "slanted_arms") else arms
@@ -162,14 +175,14 @@ def _straight(d: Design) -> list[Part]:
         parts += [Part("seat", pad) for pad in _pads(d)]
     parts += [Part("back", solid) for solid in _back(d, -half - between_arms, end + between_arms, _count(d))]
     if d.arms != "no_arms":
-        arms = stuffed_arms(
-            d.arms, half, d.arm_width, d.clearance, level, front, rear, d.edge, 1.15 * d.member
-        )
+        arms = stuffed_arms(d.arms, half, d.arm_width, d.clearance, level, front, rear, d.edge, 1.15 * d.member)
         parts.append(Part("arm", arms.trim_by_plane((-1, 0, 0), 0) if corner else arms))
 
-    outer = half + (0.4 if d.arms == "slanted_arms" else 1) * wall
+    outer = half + standing(d.arms, wall)
     if d.base == "plinth":
-        parts.append(Part("base", _run(d, (3 - outer, 0, front + 5), (max(outer, end) - 3, d.clearance + 1, rear - 3), 0)))
+        parts.append(
+            Part("base", _run(d, (3 - outer, 0, front + 5), (max(outer, end) - 3, d.clearance + 1, rear - 3), 0.0))
+        )
     else:
         legs = short_legs(d.base, outer - 3 - 1.5 * d.member, d.clearance, front, rear, d.member)
         parts += [Part("base", solid) for solid in legs]
@@ -177,8 +190,9 @@ def _straight(d: Design) -> list[Part]:
             parts += [Part("base", solid) for solid in short_legs(d.base, 8, d.clearance, front, rear, d.member)]
     inset = 9 if d.back == "cushions" else 0
     for place in d.pillows:
-        loose = pillow(42, 42, 13, 5).rotate((d.lean + 9, 0, 0)).rotate((0, 22 * place, 0))
-        spot = (place * (half - 24), d.height + 18, d.depth / 2 - 8 - inset)
+        side = min(42, 0.62 * d.seat_width)
+        loose = pillow(side, side, 13, 5).rotate((d.lean + 9, 0, 0)).rotate((0, 22 * place, 0))
+        spot = (place * (half - side / 2 - 3), d.height + 0.43 * side, d.depth / 2 - 8 - inset)
         parts.append(Part("cushion", loose.translate(spot)))
     return parts
 
@@ -218,7 +232,8 @@ def _back(d: Design, left: float, right: float, count: int) -> list[Manifold]:
             solids = [block((left, under, -0.3 * thick), (right, tall - 2, thick / 2), 1.5)]
             rolls = np.linspace(left, right, count * d.channels + 1)
             for a, b in zip(rolls[:-1], rolls[1:], strict=True):
-                solids.append(block((a - 0.3, -4, -thick / 2), (b + 0.3, tall, 0.3 * thick), 0.3 * (b - a)))
+                size, middle = (b - a + 0.6, tall + 4, 0.8 * thick), ((a + b) / 2, tall / 2 - 2, -0.1 * thick)
+                solids.append(rounded_box(size, 0.3 * (b - a), middle, segments=4))
         case _:
             top = tall - (4 if d.back == "cushions" else 0)
             solids = [_run(d, (left, under, -thick / 2), (right, top, thick / 2), d.edge + 1)]
@@ -250,7 +265,15 @@ def _chaise(d: Design) -> list[Part]:
     left, fore = half - d.seat_width, front - d.extent
     parts = [Part("seat", block((left, d.clearance, fore + 1), (half + 0.5, d.height - d.pad + 1, 0), d.edge))]
     if d.base == "plinth":
-        parts.append(Part("base", box((d.seat_width - 6, d.clearance + 1, d.extent + 8), (half - d.seat_width / 2, (d.clearance + 1) / 2, front + 4 - d.extent / 2 + 5))))
+        parts.append(
+            Part(
+                "base",
+                box(
+                    (d.seat_width - 6, d.clearance + 1, d.extent + 8),
+                    (half - d.seat_width / 2, (d.clearance + 1) / 2, front + 4 - d.extent / 2 + 5),
+                ),
+            )
+        )
     else:
         legs = short_legs(d.base, d.seat_width / 2 - 4 - d.member, d.clearance, fore, front, d.member)
         parts += [Part("base", leg.translate((half - d.seat_width / 2, 0, 0))) for leg in legs]
@@ -268,13 +291,21 @@ def _corner(d: Design) -> list[Part]:
     if d.pad:
         parts.append(Part("seat", _pad(d, (-extent - 0.4, 0.1), (front - 1, d.depth / 2 + 1))))
     parts += [Part("back", solid) for solid in _back(d, far + 1, 0.6, 2)]
-    outer = 0.0
+    outer = standing(d.arms, d.arm_width)
     if d.arms != "no_arms":
-        level, outer = d.height + d.arm_height, d.arm_width
-        arms = stuffed_arms(d.arms, 0.0, outer, d.clearance, level, front, rear, d.edge, d.member)
+        level = d.height + d.arm_height
+        arms = stuffed_arms(d.arms, 0.0, d.arm_width, d.clearance, level, front, rear, d.edge, d.member)
         parts.append(Part("arm", arms.trim_by_plane((1, 0, 0), -0.5)))
     if d.base == "plinth":
-        parts.append(Part("base", box((extent + 6, d.clearance + 1, rear - front - 8), (outer - 3 - extent / 2, (d.clearance + 1) / 2, (front + rear) / 2 + 1))))
+        parts.append(
+            Part(
+                "base",
+                box(
+                    (extent + 6, d.clearance + 1, rear - front - 8),
+                    (outer - 3 - extent / 2, (d.clearance + 1) / 2, (front + rear) / 2 + 1),
+                ),
+            )
+        )
     else:
         half = extent / 2 + outer / 2
         legs = short_legs(d.base, half - 4 - d.member, d.clearance, front, rear, d.member)
@@ -283,7 +314,7 @@ def _corner(d: Design) -> list[Part]:
     return [Part(part.label, part.solid.rotate((0, 90, 0)).translate(shift)) for part in parts]
 
 
-def _run(d: Design, low: tuple[float, ...], high: tuple[float, ...], edge: float | None = None) -> Manifold:
+def _run(d: Design, low: Vector, high: Vector, edge: float | None = None) -> Manifold:
     """A block along the whole sofa; with many sections where it will be bent."""
     edge = d.edge if edge is None else edge
     if d.back != "curved":

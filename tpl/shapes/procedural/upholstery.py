@@ -6,19 +6,19 @@ Centimetres, y = 0 the floor, front -z. Functions that say "pair" make the right
 import numpy as np
 from manifold3d import Manifold
 
-from tpl.shapes.procedural.parts import box, curve, mirrored, rod, rounded_box, rounded_path, tube
+from tpl.shapes.procedural.parts import Number, Vector, box, curve, mirrored, rod, rounded_box, rounded_path, tube
 
 ARMS = ("no_arms", "block_arms", "rounded_arms", "rolled_arms", "slanted_arms", "open_arms")
-LEGS = ("straight_legs", "tapered_legs", "cabriole_legs", "sled")
+STANDING = {"block_arms": 1.0, "rounded_arms": 0.5, "rolled_arms": 0.75, "slanted_arms": 0.4}
 
 
-def block(low: tuple[float, ...], high: tuple[float, ...], edge: float) -> Manifold:
+def block(low: Vector, high: Vector, edge: Number) -> Manifold:
     """A stuffed block between two opposite corners."""
     low_corner, high_corner = np.array(low), np.array(high)
     return rounded_box(high_corner - low_corner, edge, (low_corner + high_corner) / 2)
 
 
-def pillow(width: float, height: float, depth: float, edge: float) -> Manifold:
+def pillow(width: Number, height: Number, depth: Number, edge: Number) -> Manifold:
     """A soft block about the origin."""
     return rounded_box((width, height, depth), min(edge + 1.5, 0.42 * min(width, height, depth)), segments=12)
 
@@ -28,16 +28,21 @@ def pair(solid: Manifold) -> Manifold:
     return solid + mirrored(solid)
 
 
+def standing(kind: str, wall: Number) -> float:
+    """How far outwards arms reach at their foot, where the base carries them."""
+    return STANDING.get(kind, 0.0) * wall
+
+
 def stuffed_arms(
     kind: str,
-    inner: float,
-    wall: float,
-    low: float,
-    top: float,
-    front: float,
-    rear: float,
-    edge: float,
-    member: float,
+    inner: Number,
+    wall: Number,
+    low: Number,
+    top: Number,
+    front: Number,
+    rear: Number,
+    edge: Number,
+    member: Number,
 ) -> Manifold:
     """A pair of arms of one of the kinds `ARMS`, from x = `inner` outwards; `wall` is how far they reach.
 
@@ -56,10 +61,10 @@ def stuffed_arms(
             return pair(scroll + body)
         case "slanted_arms":
             foot = block((inside, low, front), (inner + 0.55 * wall, low + 8, rear - 2), edge)
-            head = block((inner + 0.45 * wall, top - 9, front + 1), (inner + 1.25 * wall, top, rear - 2), edge)
+            head = block((inner + 0.3 * wall, top - 9, front + 1), (inner + wall, top, rear - 2), edge)
             return pair((foot + head).hull())
         case "open_arms":
-            x, y = inner + 0.75 * member, low + 0.35 * (top - low)
+            x, y = inner + 0.75 * member, low + 1.5
             corners = np.array(
                 [[x, y, front + 5], [x + 0.6, top, front + 3], [x + 0.6, top, rear - 3], [x, y, rear - 6]]
             )
@@ -67,9 +72,9 @@ def stuffed_arms(
     raise ValueError(f"no arms are called {kind!r}; there are {', '.join(ARMS)}")
 
 
-def short_legs(kind: str, x: float, low: float, front: float, rear: float, member: float) -> list[Manifold]:
+def short_legs(kind: str, x: Number, low: Number, front: Number, rear: Number, member: Number) -> list[Manifold]:
     """Two legs in front and two behind at x = +-`x`, from the floor into the block that starts at `low`."""
-    head = low + 3.0
+    head = low + 5.0
     if kind == "sled":
         foot = 1.15 * member
         corners = np.array([[x, head, front + 6], [x, foot, front + 3], [x, foot, rear - 3], [x, head, rear - 6]])

@@ -1,0 +1,189 @@
+"""The networks: their size in the paper, their formula, and what a warp must be before it has learnt."""
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+from torch import nn
+
+from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, Encoder, EncoderConfig, Template, Warp
+from tpl.models.encoder import resnet18_trunk
+from tpl.models.warp import lstm_cell, split_exactly
+
+SMALL = DeepImplicitTemplateConfig(latent_dim=5, warp_hidden=16, warp_steps=3, template_hidden=16)
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def trained_like(module: nn.Module) -> nn.Module:
+    """Weights as large as training makes them: at its start a warp is the identity, which would hide a fault."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return module
+
+
+def points_and_codes(dim: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand((2, 7, 3), generator=generator) * 2 - 1, torch.randn((2, dim), generator=generator)
+
+
+def reference_warp(warp: Warp, points: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+    """The published formulation: the code concatenated to every point, PyTorch's own cell."""
+    hidden = warp.hidden_weight.shape[1]
+    cell = nn.LSTMCell(latent.shape[1] + 3, hidden)
+    with torch.no_grad():
+        cell.weight_ih.copy_(torch.cat([warp.code_weight, warp.point_weight], dim=1))
+        cell.weight_hh.copy_(warp.hidden_weight)
+        cell.bias_ih.copy_(warp.input_bias)
+        cell.bias_hh.copy_(warp.hidden_bias)
+    path = []
+    for shape, code in zip(points, latent, strict=True):
+        state, position, steps = None, shape, []
+        for _ in range(warp.steps):
+            state = cell(torch.cat([code.expand(len(shape), -1), position], dim=1), state)
+            change = warp.affine(state[0])
+            position = (1 + change[:, :3]) * position + change[:, 3:]
+            steps.append(position)
+        path.append(torch.stack(steps))
+    return torch.stack(path, dim=1)
+
+
+def test_sizes_are_the_papers():
+    model = DeepImplicitTemplate()
+    assert parameters(model.warp) == 1_586_182
+    assert parameters(model.template) == 265_729
+
+
+def test_weight_normalisation_adds_a_length_for_each_neuron():
+    assert parameters(Template()) - parameters(Template(weight_norm=False)) == 5 * 256
+
+
+def test_the_split_product_is_the_published_warp():
+    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=4))
+    points, latent = points_and_codes()
+    torch.testing.assert_close(warp(points, latent), reference_warp(warp, points, latent), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_those_of_the_published_warp():
+    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=4))
+    points, latent = points_and_codes()
+    gradients = []
+    for forward in (warp, lambda p, c: reference_warp(warp, p, c)):
+        p, c = points.clone().requires_grad_(), latent.clone().requires_grad_()
+        (1e-3 * forward(p, c)).sum().backward()  # small, so that the limit on the hidden state's gradient sleeps
+        gradients.append((p.grad, c.grad))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-7)
+
+
+def test_lstm_cell_has_the_derivative_of_its_formula():
+    generator = torch.Generator().manual_seed(0)
+    gates = torch.randn((3, 8), generator=generator, dtype=torch.float64, requires_grad=True)
+    cell = torch.randn((3, 2), generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lstm_cell, (gates, cell))
+    assert torch.autograd.gradcheck(lambda g: lstm_cell(g, None), (gates,))
+
+
+def test_the_gradient_of_the_hidden_state_is_limited():
+    gates = torch.zeros((1, 4), requires_grad=True)
+    hidden, _ = lstm_cell(gates, None)
+    hidden.backward(torch.full((1, 1), 1e6))
+    limited = gates.grad.clone()
+    gates.grad = None
+    hidden, _ = lstm_cell(gates, None)
+    hidden.backward(torch.full((1, 1), 10.0))
+    torch.testing.assert_close(limited, gates.grad)
+
+
+def test_a_new_warp_is_the_identity_and_forget_biases_sum_to_two():
+    warp = Warp(latent_dim=5, hidden=16, steps=8)
+    points, latent = points_and_codes()
+    torch.testing.assert_close(warp(points, latent)[-1], points, atol=1e-3, rtol=0)
+    assert ((warp.input_bias + warp.hidden_bias)[16:32] == 2).all()
+
+
+def test_shapes_of_a_batch_do_not_see_each_other():
+    model = trained_like(DeepImplicitTemplate(SMALL)).eval()
+    points, latent = points_and_codes()
+    alone = torch.cat([model(points[row : row + 1], latent[row : row + 1]) for row in range(2)])
+    torch.testing.assert_close(model(points, latent), alone, rtol=1e-4, atol=1e-6)
+
+
+def test_the_model_is_the_template_after_the_warp_and_within_tanh():
+    model = trained_like(DeepImplicitTemplate(SMALL)).eval()
+    points, latent = points_and_codes()
+    sdf = model(points, latent)
+    torch.testing.assert_close(sdf, model.template(model.warp(points, latent)[-1]))
+    assert sdf.abs().max() <= 1
+
+
+def test_shape_is_the_model_on_numpy_points_and_leaves_its_mode():
+    model = trained_like(DeepImplicitTemplate(SMALL)).train()
+    points, latent = points_and_codes()
+    sdf = model.shape(latent[1])(points[1].double().numpy())
+    assert model.training
+    np.testing.assert_allclose(sdf, model.eval()(points, latent)[1].detach().numpy(), atol=1e-5)
+    template = model.template_shape()(points[0].numpy())
+    np.testing.assert_allclose(template, model.template(points[0]).detach().numpy(), atol=1e-5)
+
+
+def test_dropout_acts_in_training_alone():
+    template = Template(hidden=32, dropout=0.5)
+    points = torch.rand(50, 3)
+    assert not torch.equal(template.train()(points), template(points))
+    assert torch.equal(template.eval()(points), template(points))
+
+
+def test_bfloat16_stays_near_the_full_precision():
+    model = trained_like(DeepImplicitTemplate(SMALL)).eval()
+    points, latent = points_and_codes()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = model.warp(points, latent)
+    assert half.dtype == torch.float32  # positions keep all their bits
+    torch.testing.assert_close(half, model.warp(points, latent), rtol=0.05, atol=0.05)
+
+
+def test_a_number_and_its_remainder_keep_sixteen_bits():
+    values = torch.rand(1000) * 2 - 1
+    parts = split_exactly(values, torch.bfloat16)
+    assert all(part.dtype == torch.bfloat16 for part in parts)
+    error = (sum(part.double() for part in parts) - values.double()).abs().max()
+    assert error < 2**-16 < (parts[0].double() - values).abs().max()
+    assert len(split_exactly(values, torch.float32)) == 1
+
+
+def test_shapes_are_checked_in_this_very_run():
+    with pytest.raises(TypeCheckError):
+        Template()(torch.zeros(5, 2))
+
+
+def test_a_warp_needs_a_step():
+    with pytest.raises(ValueError, match="at least 1 step, not 0"):
+        Warp(steps=0)
+
+
+def test_the_trunk_is_torchvisions_resnet18():
+    from torchvision.models import resnet18
+
+    reference = resnet18(num_classes=10)
+    trunk = resnet18_trunk(64)
+    weights = {name: value for name, value in reference.state_dict().items() if not name.startswith("fc.")}
+    trunk.load_state_dict(weights, strict=True)
+    images = torch.rand(2, 3, 64, 64)
+    reference.fc = nn.Identity()
+    torch.testing.assert_close(trunk.eval()(images), reference.eval()(images), rtol=1e-3, atol=1e-4)
+
+
+def test_an_encoder_that_was_standardised_starts_at_the_mean_code():
+    encoder = Encoder(EncoderConfig(latent_dim=4, width=8)).eval()
+    codes = torch.tensor([[1.0, 2, 3, 4], [3, 2, 1, 0]])
+    encoder.standardise(codes)
+    nn.init.zeros_(encoder.head.weight)
+    nn.init.zeros_(encoder.head.bias)
+    torch.testing.assert_close(encoder(torch.rand(3, 3, 32, 32)), codes.mean(dim=0).expand(3, -1))
+    nn.init.ones_(encoder.head.bias)
+    spread = codes.mean(dim=0) + codes.std(dim=0, correction=0)
+    torch.testing.assert_close(encoder(torch.rand(1, 3, 32, 32))[0, [0, 2, 3]], spread[[0, 2, 3]])

@@ -1,0 +1,73 @@
+"""The project's own files agree with each other, and shapes are checked in this very run of the tests."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from jaxtyping import TypeCheckError
+
+from tpl.metrics import chamfer_distance
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def names(requirements: list[str]) -> set[str]:
+    """The packages of a list of requirements, spelt in the one way that the registries compare."""
+    found = (re.match(r"[A-Za-z0-9._-]+", line) for line in requirements)
+    return {re.sub(r"[-_.]+", "-", match[0]).lower() for match in found if match}
+
+
+def test_shapes_are_checked_in_this_run():
+    with pytest.raises(TypeCheckError):
+        chamfer_distance(np.zeros((5, 2)), np.zeros((5, 3)))
+
+
+def test_the_lock_file_holds_every_package_that_is_asked_for_and_no_address():
+    asked = PROJECT["dependencies"] + [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    lock = (ROOT / "requirements.lock").read_text()
+    assert names(asked) <= names(lock.splitlines())
+    assert all("==" in line for line in lock.splitlines()) and "://" not in lock
+
+
+def test_conda_s_environment_is_the_lock_file_and_this_package():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, packages = environment["dependencies"]
+    assert pip == "pip" and packages == {"pip": ["-r requirements.lock", "-e ."]}
+    assert python.removeprefix("python=") >= PROJECT["requires-python"].removeprefix(">=")
+
+
+def test_the_versions_and_the_licence_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"] == (ROOT / "LICENSE").read_text().split()[0]
+
+
+def test_every_command_that_the_readme_names_exists():
+    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert {"book", "test", "check", "lab", "site", "clean"} <= targets
+    assert set(re.findall(r"make ([a-z]+)", readme)) <= targets
+    from tpl.__main__ import COMMANDS
+
+    assert set(re.findall(r"\btpl ([a-z]+) ", readme)) <= set(COMMANDS)
+
+
+def test_every_file_that_the_readme_links_to_exists():
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+    assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_an_old_python_is_told_so(tmp_path):
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    result = subprocess.run(["make", "book", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode != 0 and f"this needs Python 3.11 or newer, and {old} is older" in result.stdout
+    assert not (tmp_path / ".venv").exists()
