@@ -57,6 +57,6 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments: apt-get install python3-venv'; exit 1; }
 	@echo "making the environment in $(VENV), once"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	$(BIN)/python -m pip install --disable-pip-version-check -qq -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --no-deps -e .
 	@touch $@

@@ -9,6 +9,7 @@ import pytest
 
 from tpl.chapters import (
     BookError,
+    at_root,
     check_pair,
     chosen_parameters,
     cleaned,
@@ -18,6 +19,7 @@ from tpl.chapters import (
     parameters,
     publish,
     read_manifest,
+    record,
     run_chapters,
 )
 from tpl.scenes import MIME
@@ -163,6 +165,21 @@ def test_a_failing_chapter_stops_the_run_in_a_sentence_and_is_never_taken_for_ex
     (folder / "intro.ipynb").write_text((folder / "01_cubes.ipynb").read_text())
     with pytest.raises(BookError, match="01_cubes.ipynb holds a failed execution"):
         build_site(mini_book, folder)
+
+
+def test_the_manifest_remembers_what_the_trainings_took(mini_book):
+    chapter = mini_book.find("01")
+    for seconds, values, longest in [(100.0, {}, 100.0), (5.0, {}, 100.0), (7.0, {"count": 4}, 7.0)]:
+        record(mini_book, chapter, "quick", values, seconds)
+        entry = read_manifest(mini_book.run_folder("quick"))["01_cubes"]
+        assert (entry["seconds"], entry["longest_seconds"]) == (seconds, longest)
+
+
+def test_a_chapter_opened_in_its_folder_works_from_the_root(mini_book, monkeypatch):
+    for folder in (mini_book.folder, mini_book.root):
+        monkeypatch.chdir(folder)
+        at_root()
+        assert Path.cwd() == mini_book.root.resolve()
 
 
 def test_a_broken_manifest_is_named(tmp_path):

@@ -1,12 +1,18 @@
 """The command line: `tpl COMMAND --help` tells what each command takes."""
 
+import functools
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
+import pandas as pd
 import tyro
+import yaml
 
 from tpl.chapters import DEFAULT_PROFILE, Book, pair, publish, run_chapters
+from tpl.collection import CollectionConfig, categories_of, check_category, open_collection
+from tpl.meshes import write_mesh
+from tpl.settings import Preset
 from tpl.site import build_site
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +64,152 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     print(f"the published run: {publish(Book(ROOT), profile)}")
 
 
-COMMANDS = {"run": run, "site": site, "pair": pair_chapters, "publish": publish_run}
+def prepare(
+    category: str = "all",
+    data: Path = Path("data/quick"),
+    config: Annotated[CollectionConfig, tyro.conf.arg(name="")] = CollectionConfig(),  # noqa: B008
+    jobs: int = -1,
+) -> None:
+    """Prepare shapes: signed distances, surfaces, frames and views; what is there already is kept.
+
+    Args:
+        category: chairs, sofas, airplanes, or all.
+        data: Folder of the collection.
+        config: What it shall hold.
+        jobs: Processes; -1 is one a core.
+    """
+    categories = categories_of(category)
+    collection = open_collection(data, config=config)
+    report = collection.prepare(categories, jobs)
+    print(report.groupby(["category", "split", "status"]).size().to_string())
+    for row in report[report.status == "failed"].itertuples():
+        print(f"failed: {row.shape_id}: {row.reason}")
+
+
+def train(
+    phase: tyro.conf.Positional[Literal["embedding", "encoder", "encoder_sdf"]],
+    category: str = "all",
+    data: Path = Path("data/quick"),
+    runs: Path = Path("runs/quick"),
+    preset: Preset = "fixed",
+    parameter: Given = [],  # noqa: B006
+    device: str = "auto",
+) -> None:
+    """Train a phase, or go on where it was interrupted; a finished one is left alone.
+
+    Args:
+        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours).
+        category: chairs, sofas, airplanes, or all, side by side.
+        data: Folder of the collection; what it lacks is prepared.
+        runs: Folder of the run; later phases find the earlier ones there.
+        preset: fixed, paper or authors.
+        parameter: A field of the configuration: `-p epochs 300 -p model.warp_hidden 64`.
+        device: auto, cpu or cuda.
+    """
+    from tpl import experiments, training  # torch takes seconds, and `tpl site` does without
+
+    changes = nested({name: yaml.safe_load(value) for name, value in parameter})
+    place = training.training_device(device)
+    categories = categories_of(category)
+    if phase == "embedding":
+        config = training.embedding_config(preset, **changes)
+        work = functools.partial(experiments.embed_category, config=config)
+    else:
+        ours = {"sdf_weight": 10.0, "standardise": True} if phase == "encoder_sdf" else {}
+        method = experiments.ENCODER_SDF if phase == "encoder_sdf" else experiments.ENCODER
+        config = training.regression_config(preset, **{**ours, **changes})
+        work = functools.partial(experiments.regress_category, config=config, method=method)
+    collection = open_collection(data, categories)
+    work = functools.partial(work, collection=collection, runs=runs, device=str(place))
+    for name, folder in training.side_by_side(work, categories, place).items():
+        print(f"{name}: {folder}, {training.RunFolder(folder).facts()['seconds']} s")
+
+
+def evaluate(
+    category: str = "all",
+    data: Path = Path("data/quick"),
+    runs: Path = Path("runs/quick"),
+    split: Literal["test", "validation"] = "test",
+    resolution: int = 64,
+    device: str = "auto",
+) -> None:
+    """Measure every method on a split and print the table.
+
+    Args:
+        category: chairs, sofas, airplanes, or all, side by side.
+        data: Folder of the collection.
+        runs: Folder of the run.
+        split: test, or validation where settings are still being chosen.
+        resolution: Grid cells along each side when a mesh is extracted.
+        device: auto, cpu or cuda.
+    """
+    from tpl import evaluation, experiments, training
+
+    place = training.training_device(device)
+    categories = categories_of(category)
+    collection = open_collection(data, categories)
+    work = functools.partial(
+        experiments.evaluate_category,
+        collection=collection,
+        runs=runs,
+        split=split,
+        resolution=resolution,
+        device=str(place),
+    )
+    files = training.side_by_side(work, categories, place)
+    rows = pd.concat([evaluation.read_results(file) for file in files.values()])
+    print(evaluation.format_summary(evaluation.summarize(rows)).to_string(index=False))
+
+
+def reconstruct(
+    image: tyro.conf.Positional[Path],
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    category: str,
+    runs: Path = Path("runs/quick"),
+    phase: Literal["encoder", "encoder_sdf"] = "encoder_sdf",
+    resolution: int = 96,
+) -> None:
+    """One picture to a mesh file. The picture shows the object alone, whole, on white or on a transparent ground.
+
+    Args:
+        image: PNG, JPEG, ...; framed as the training views are, the object in the middle.
+        output: GLB, OBJ, PLY, STL or OFF, by its ending.
+        category: chairs, sofas or airplanes.
+        runs: Folder of the run that trained the networks.
+        phase: Which encoder.
+        resolution: Grid cells along each side.
+    """
+    from tpl.inference import Reconstructor, read_image
+
+    reconstructor = Reconstructor.load(runs, check_category(category), phase=phase)
+    picture = read_image(image, reconstructor.encoder.config.image_size)
+    mesh = reconstructor.reconstruct(picture, resolution)
+    write_mesh(mesh, output)
+    print(f"{output}: {len(mesh.faces)} triangles")
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """`{"model.warp_steps": 4}` as `{"model": {"warp_steps": 4}}`."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        *groups, field = name.split(".")
+        inner = result
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[field] = value
+    return result
+
+
+COMMANDS = {
+    "prepare": prepare,
+    "train": train,
+    "evaluate": evaluate,
+    "reconstruct": reconstruct,
+    "run": run,
+    "site": site,
+    "pair": pair_chapters,
+    "publish": publish_run,
+}
 
 
 def main() -> None:

@@ -99,8 +99,17 @@ class Book:
         """The executed pages in the order of execution: that of reading, but the first page, which shows
         the results of the others, comes last."""
         pages = self.pages
-        names = sorted(filter(self._is_executed, pages), key=lambda name: name == pages[0])
-        return [Chapter(name, self.folder / f"{name}.md", self.folder / f"{name}.ipynb") for name in names]
+        for name in pages:
+            if not (file := self.folder / f"{name}.md").exists():
+                raise BookError(f"_toc.yml lists {name}, but there is no {file}")
+        written = {chapter.name: chapter for chapter in self.sources}
+        return [written[name] for name in [*pages[1:], pages[0]] if name in written]
+
+    @property
+    def sources(self) -> list[Chapter]:
+        """Every chapter that is written, whether the book lists it or not."""
+        found = sorted(self.folder.glob("*.md"))
+        return [Chapter(path.stem, path, path.with_suffix(".ipynb")) for path in found if _is_executed(path)]
 
     def find(self, name: str) -> Chapter:
         """A chapter by its name, its path, or the beginning of its name.
@@ -137,12 +146,11 @@ class Book:
             raise BookError(f"{file} should hold lines `name: value`, not {values!r}")
         return values
 
-    def _is_executed(self, name: str) -> bool:
-        file = self.folder / f"{name}.md"
-        if not file.exists():
-            raise BookError(f"_toc.yml lists {name}, but there is no {file}")
-        front = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), re.DOTALL)
-        return bool(front and "kernelspec:" in front[1])
+
+def _is_executed(page: Path) -> bool:
+    """Whether a page's front matter names a kernel; one that does not is plain text."""
+    front = re.match(r"---\n(.*?)\n---\n", page.read_text(encoding="utf-8"), re.DOTALL)
+    return bool(front and "kernelspec:" in front[1])
 
 
 def at_root() -> None:
@@ -175,7 +183,7 @@ def pair(book: Book) -> list[Path]:
     import nbformat
 
     written = []
-    for chapter in book.chapters:
+    for chapter in book.sources:
         text = nbformat.writes(paired_notebook(chapter)) + "\n"
         if not chapter.notebook.exists() or chapter.notebook.read_text(encoding="utf-8") != text:
             write_atomically(chapter.notebook, lambda path, text=text: path.write_text(text, encoding="utf-8"))
@@ -296,7 +304,7 @@ def run_chapters(
         start = time.perf_counter()
         _execute(book, chapter, chosen[chapter.name], folder)
         seconds = time.perf_counter() - start
-        _record(book, chapter, profile, chosen[chapter.name], seconds)
+        record(book, chapter, profile, chosen[chapter.name], seconds)
         say(f"      {seconds:.0f} s")
     return folder
 
@@ -366,7 +374,8 @@ def _arrow(entry: str) -> str:
     return found[1] if found and plain.lstrip().startswith(("Cell", "Input", "File <ipython")) else ""
 
 
-def _record(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
+def record(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
+    """Enters an execution in the manifest: what was run, with which parameters, where, and how long it took."""
     import torch
 
     from tpl.training.runs import describe_run

@@ -70,6 +70,8 @@ def regress_category(
 
     The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part.
     """
+    size = collection.config.prepare.image_size
+    config = config.model_copy(update={"encoder": config.encoder.model_copy(update={"image_size": size})})
     embedding_folder = Path(runs) / category / "embedding"
     embedding = load_embedding(embedding_folder, device)
     shapes = collection.shapes(category, "train" if config.sdf_weight else "coded")

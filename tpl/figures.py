@@ -1,205 +1,27 @@
-"""What chapters show of a trained category: its meshes and their scores, computed once, and grids of their pictures.
+"""Figures that chapters share: posters of meshes, drawn once; grids of pictures; codes in the plane."""
 
-Everything here is kept in `runs/<name>/shelf/` under a hash of all that it depends on. So a chapter that is executed
-again only reads, and a training with other weights leaves other files: nothing on the shelf can be out of date.
-"""
-
-import hashlib
 import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 import pandas as pd
 import trimesh
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from tpl.collection import Collection
-from tpl.evaluation import (
-    NO_VIEW,
-    POINTS,
-    Case,
-    attempt,
-    case_rng,
-    evaluate_reconstruction,
-    read_results,
-    write_results,
-)
-from tpl.experiments import FOLDERS, split_views, surface_normals
-from tpl.inference import MEAN_SCALE, encode, to_raw
 from tpl.meshes import Normalization
-from tpl.metrics import sampling_floor
-from tpl.plotting import INK, Picture, on_white, plot_triplets, position_colors
-from tpl.reconstruction import EmptyShape, extract_mesh
+from tpl.plotting import CLAY, INK, Picture, on_white, plot_triplets, position_colors
 from tpl.rendering import POSTER, Camera, raycast, render_poster
 from tpl.shapes import Shape
 from tpl.store import write_atomically
-from tpl.training import RunFolder, load_embedding, load_regression
-
-LEARNT = "learnt code"
-"""The name of phase 1's own reconstructions of training shapes, in rows of scores."""
-
-NO_SHAPE = Normalization(np.zeros(3), MEAN_SCALE)
-"""The raw frame of what belongs to no shape, such as the template."""
-
-
-class Trained:
-    """What was trained for one category, and the meshes that it makes."""
-
-    def __init__(
-        self, runs: Path | str, category: str, collection: Collection, resolution: int = 64, device: str = "cpu"
-    ):
-        """Loads phase 1, and of phase 2 what there is.
-
-        Raises:
-            RunError: Phase 1 is missing or broken.
-        """
-        folder = Path(runs) / category
-        self.runs, self.category, self.collection, self.resolution = str(runs), category, collection, resolution
-        self.shelf = Path(runs) / "shelf"
-        self.embedding = load_embedding(folder / "embedding", device)
-        self.encoders = {
-            method: load_regression(folder / name, self.embedding, device).encoder
-            for method, name in FOLDERS.items()
-            if (folder / name / "run.json").exists()
-        }
-        self._weights = RunFolder(folder / "embedding").digest()
-
-    def decode(self, latent: Float[Tensor, " dim"], frame: Normalization = NO_SHAPE, step: int = -1) -> trimesh.Trimesh:
-        """The mesh of a code, in the raw frame.
-
-        Args:
-            latent: The code.
-            frame: The normalisation of the shape that the code belongs to.
-            step: Which step of the warp to stop after; -1 is the last.
-
-        Raises:
-            EmptyShape: The decoded function has no surface.
-        """
-        sdf = self.embedding.model.shape(latent, step)
-        return to_raw(self._kept_mesh(sdf, latent.cpu().numpy().tobytes(), step), frame)
-
-    def template(self) -> trimesh.Trimesh:
-        """The mesh of the template alone, without any warp; raises as `decode`."""
-        return to_raw(self._kept_mesh(self.embedding.model.template_shape(), "template"), NO_SHAPE)
-
-    def encode(self, method: str, images: UInt8[np.ndarray, "views h w 3"]) -> Float[Tensor, "views dim"]:
-        """The codes that one of the encoders sees in images."""
-        return encode(self.encoders[method], images)
-
-    def _kept_mesh(self, sdf: Callable, *key: Any) -> trimesh.Trimesh:
-        path = self.shelf / "meshes" / f"{digest(self._weights, self.resolution, *key)}.npz"
-        if not path.exists():
-            mesh = extract_mesh(sdf, self.resolution)
-            arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
-            write_atomically(path, lambda file: np.savez(file, **arrays))
-        with np.load(path) as arrays:
-            vertices = arrays["vertices"].astype(np.float64)
-            return trimesh.Trimesh(vertices, arrays["faces"], process=False)
-
-
-Asked = tuple[Shape, str, str, Float[Tensor, " dim"]]
-"""A shape, the view and the method that a code comes from, and the code."""
-
-
-def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.DataFrame:
-    """The evaluation's rows of what some codes decode to: its protocol, for the few shapes that a chapter shows."""
-    shapes = [shape for shape, *_ in asked]
-    codes = [(shape.id, view, method, latent.cpu().numpy().tobytes()) for shape, view, method, latent in asked]
-    store = trained.collection.store
-    key = digest(trained._weights, trained.resolution, seed, store.fingerprint(shapes), codes)
-    file = trained.shelf / "scores" / f"{key}.csv"
-    if not file.exists():
-        truths = {shape.id: _truth(trained, shape) for shape in shapes}
-        rows = []
-        for shape, view, method, latent in asked:
-            frame, points, normals = truths[shape.id]
-            case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
-            made = attempt(lambda latent=latent, frame=frame: trained.decode(latent, frame))
-            rng = case_rng(seed, shape.id, view, method)
-            rows.append(evaluate_reconstruction(case, made.result, points, normals, rng, made.seconds))
-        protocol = f"{POINTS} points, raw units, grid {trained.resolution}"
-        write_results(file, rows, protocol, seed, trained.runs)
-    return read_results(file)
-
-
-def score_training_shapes(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
-    count: int,
-    resolution: int = 64,
-    seed: int = 0,
-    device: str = "cpu",
-) -> pd.DataFrame:
-    """How well phase 1 remembers: rows of the first `count` shapes that have a code, each from its own code."""
-    trained = Trained(runs, category, collection, resolution, device)
-    shapes = collection.shapes(category, "coded")[:count]
-    codes = trained.embedding.codes
-    return score_codes(
-        trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)], seed
-    )
-
-
-def score_views(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
-    split: str,
-    count: int,
-    resolution: int = 64,
-    seed: int = 0,
-    device: str = "cpu",
-) -> pd.DataFrame:
-    """How well each encoder does on the first `count` shapes of a split: the fixed view and one random view."""
-    trained = Trained(runs, category, collection, resolution, device)
-    shapes = collection.shapes(category, split)[:count]
-    views, names = split_views(shapes, collection.store, 1, seed)
-    asked = []
-    for method in trained.encoders:
-        codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
-        asked += [
-            (shape, name, method, codes[row, column])
-            for row, shape in enumerate(shapes)
-            for column, name in enumerate(names)
-        ]
-    return score_codes(trained, asked, seed)
-
-
-def sampling_floors(
-    category: str, collection: Collection, runs: Path | str, split: str, count: int = 0, seed: int = 0
-) -> pd.Series:
-    """The sampling floor of each of the first `count` shapes of a split, of all if 0, in squared raw units."""
-    shapes = collection.shapes(category, split)[: count or None]
-    file = Path(runs) / "shelf" / "floors" / f"{digest(POINTS, seed, collection.store.fingerprint(shapes))}.json"
-    if not file.exists():
-        floors = {s.id: sampling_floor(s.load(), POINTS, case_rng(seed, "floor", s.id)) for s in shapes}
-        write_atomically(file, lambda path: path.write_text(json.dumps(floors)))
-    return pd.Series(json.loads(file.read_text()), name="floor", dtype=float)
-
-
-def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, np.ndarray]:
-    points = trained.collection.store.read_surface(shape)
-    return trained.collection.store.read_normalization(shape), points, surface_normals(shape, points)
-
-
-# --- pictures
-
-
-def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any) -> trimesh.Trimesh | None:
-    """What `make` makes, or nothing where the function has no surface: a figure has an empty place then."""
-    try:
-        return make(*arguments)
-    except EmptyShape:
-        return None
+from tpl.trained import NO_SHAPE, Trained, digest, maybe
 
 
 def posters(
@@ -241,15 +63,6 @@ def _draw_poster(file: Path, mesh: trimesh.Trimesh, camera: Camera, size: int, c
 def _content(mesh: trimesh.Trimesh, color: Any) -> list[bytes]:
     content = [np.asarray(mesh.vertices, np.float32).tobytes(), np.asarray(mesh.faces, np.int32).tobytes()]
     return content if color != "vertex" else [*content, np.asarray(mesh.visual.vertex_colors).tobytes()]  # pyright: ignore
-
-
-def digest(*values: Any) -> str:
-    """A hash of values by what they say (`repr`), or by their bytes."""
-    state = hashlib.sha256()
-    for value in values:
-        content = value if isinstance(value, bytes) else repr(value).encode()
-        state.update(f"{len(content)}:".encode() + content)
-    return state.hexdigest()[:24]
 
 
 def picture_grid(
@@ -299,32 +112,59 @@ def _show(ax: Axes, picture: Picture | None) -> None:
         ax.imshow(on_white(picture), interpolation="antialiased")
 
 
-def triplet_figure(
-    triplets: Sequence[tuple[Picture | None, Picture | None, Picture | None]],
-    captions: Sequence[str],
-    per_row: int = 2,
-    tile: float = 1.2,
-) -> Figure:
-    """Triplets (image, ground truth, reconstruction) in rows, each with a line below."""
-    lines = -(-len(triplets) // per_row)
+class Exhibit(NamedTuple):
+    """A shape in a gallery: the two meshes, their pictures after the image, and a line below."""
+
+    shape_id: str
+    truth: trimesh.Trimesh  # raw frame
+    reconstruction: trimesh.Trimesh | None
+    triplet: tuple[Picture, Picture, Picture | None]
+    caption: str
+
+
+def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224) -> list[Exhibit]:
+    """The fixed views of some shapes as one of the encoders reconstructs them, with their Chamfer distance x 1000.
+
+    Args:
+        trained: With an encoder of this name.
+        method: Which encoder.
+        rows: Of this method and the fixed view, as the evaluation makes them; the exhibits keep their order.
+        size: Pixels a side of the meshes' pictures.
+    """
+    store, images, meshes = trained.collection.store, [], []
+    splits = {"coded" if split == "train" else split for split in rows["split"]}
+    known = {shape.id: shape for split in splits for shape in trained.collection.shapes(trained.category, split)}
+    for shape in (known[shape_id] for shape_id in rows["shape_id"]):
+        image = store.read_views(shape, "fixed")[0]
+        latent = trained.encode(method, image)[0]
+        images.append(image[0])
+        meshes.append((shape.load(), maybe(trained.decode, latent, store.read_normalization(shape))))
+    flat = [mesh for pair in meshes for mesh in pair]
+    drawn = posters(flat, CLAY[trained.category], trained.shelf, size)
+    scores = zip(rows["chamfer"], rows["reason"], strict=True)
+    captions = ["failed" if reason else f"{1000 * chamfer:.2f}" for chamfer, reason in scores]
+    return [
+        Exhibit(shape_id, *pair, (image, drawn[2 * place], drawn[2 * place + 1]), captions[place])  # pyright: ignore
+        for place, (shape_id, pair, image) in enumerate(zip(rows["shape_id"], meshes, images, strict=True))
+    ]
+
+
+def gallery(shown: Sequence[Exhibit], per_row: int = 2, tile: float = 1.2) -> Figure:
+    """Triplets (image, ground truth, reconstruction), `per_row` of them side by side, each with its line below."""
+    lines = -(-len(shown) // per_row)
     fig, axes = plt.subplots(
         lines, 3 * per_row, figsize=(3 * per_row * tile, lines * (tile + 0.2) + 0.25), squeeze=False
     )
     fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0.02)  # pyright: ignore
-    plot_triplets(axes, triplets, captions)
+    plot_triplets(axes, [exhibit.triplet for exhibit in shown], [exhibit.caption for exhibit in shown])
     return fig
 
 
-def spread_out(order: Sequence[Any], worst: int, others: int) -> list[Any]:
-    """From a list that begins with the worst: the first `worst`, and `others` at even distances from the rest.
-
-    The last of the others is the last of the list, so that a gallery shows the failures and the best as well.
-    """
-    first, rest = list(order[:worst]), list(order[worst:])
-    places = (
-        np.unique(np.linspace(0, len(rest) - 1, min(others, len(rest)) + 1).round().astype(int)[1:]) if rest else []
-    )
-    return first + [rest[place] for place in places]
+def spread_out(rows: pd.DataFrame, worst: int, others: int) -> pd.DataFrame:
+    """From rows that begin with the worst: the first `worst`, and `others` at even distances down to the last."""
+    left = len(rows) - worst
+    places = np.linspace(0, left, min(others, max(left, 0)) + 1).round().astype(int)[1:] + worst - 1
+    return rows.iloc[[*range(min(worst, len(rows))), *places]]
 
 
 def painted_by_place(
@@ -368,6 +208,7 @@ def plot_kinds(ax: Axes, places: Float[np.ndarray, "n 2"], kinds: Sequence[str],
     if len(others):
         ax.scatter(*others.T, s=12, color="#c6c6c6", label="others", linewidths=0, zorder=0)
     ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
     ax.legend(
         fontsize="x-small", loc="upper left", bbox_to_anchor=(0, -0.02), ncols=2, handletextpad=0.1, columnspacing=0.8
     )
@@ -379,3 +220,62 @@ def spread_of_views(codes: Float[np.ndarray, "shapes views dim"]) -> tuple[float
     within = np.sqrt(np.mean(np.sum((codes - center[:, None]) ** 2, axis=-1)))
     between = np.sqrt(np.mean(np.sum((center - center.mean(axis=0)) ** 2, axis=-1)))
     return float(within), float(between)
+
+
+# --- the method in one row
+
+
+def plot_method(
+    axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = "encoder", arrows: int = 350
+) -> None:
+    """One shape through the method: image (the fixed view), code, warp, template, mesh, ground truth.
+
+    The warp is drawn as the camera sees it: from points of the mesh to their places on the template. Colours are
+    places on the template.
+
+    Args:
+        axes: Six, of equal size.
+        trained: With an encoder of this name.
+        shape: A prepared one.
+        method: Which encoder.
+        arrows: At most so many points.
+    """
+    store = trained.collection.store
+    image, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
+    latent = trained.encode(method, image)[0]
+    mesh, template = maybe(trained.decode, latent, frame), maybe(trained.template)
+    painted = [
+        None if template is None else painted_template(template),
+        None if mesh is None else painted_by_place(trained, mesh, latent, frame),
+    ]
+    truth = posters([shape.load()], CLAY[shape.category], trained.shelf)
+    pictures = [image[0], None, None, *posters(painted, "vertex", trained.shelf), *truth]
+    for stage, (ax, picture) in enumerate(zip(axes, pictures, strict=True)):
+        if stage not in (1, 2):
+            _show(ax, picture)
+    code = latent.cpu().numpy()
+    tall = next(rows for rows in range(max(1, round(len(code) ** 0.5)), 0, -1) if len(code) % rows == 0)
+    limit = max(float(np.abs(code).max()), 1e-6)
+    axes[1].imshow(code.reshape(tall, -1), cmap="PuOr", vmin=-limit, vmax=limit)
+    _plot_warp(axes[2], trained, mesh, latent, frame, arrows)
+    for ax in axes[1:3]:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+
+
+def _plot_warp(
+    ax: Axes,
+    trained: Trained,
+    mesh: trimesh.Trimesh | None,
+    latent: Float[Tensor, " dim"],
+    frame: Normalization,
+    arrows: int,
+) -> None:
+    if mesh is None:
+        return _show(ax, None)
+    points = mesh.vertices[np.random.default_rng(0).permutation(len(mesh.vertices))[:arrows]].view(np.ndarray)
+    places = trained.embedding.model.canonical(frame.apply(points), latent)
+    start, end = (POSTER.project(p, 224)[0] for p in (points, NO_SHAPE.undo(places)))
+    colors = position_colors(places) / 255
+    ax.quiver(*start.T, *(end - start).T, color=colors, angles="xy", scale_units="xy", scale=1, width=0.008)
+    ax.set(xlim=(0, 224), ylim=(224, 0), aspect="equal")

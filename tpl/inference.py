@@ -1,6 +1,5 @@
 """With what was trained: an image to a code to a mesh, and the code that fits a shape best (the oracle)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
@@ -17,9 +17,6 @@ from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.reconstruction import extract_mesh
 from tpl.training import load_embedding, load_regression
-
-MEAN_SCALE = 1.94
-"""Unit-sphere lengths a ShapeNet unit: 2 / 1.03, of a shape whose farthest vertex is half the diagonal away."""
 
 
 class OracleConfig(BaseModel):
@@ -124,6 +121,26 @@ def mean_code(codes: Float[Tensor, "shapes dim"]) -> Float[Tensor, " dim"]:
     return codes.mean(dim=0)
 
 
-def all_views(images: Sequence[np.ndarray]) -> UInt8[np.ndarray, "views height width 3"]:
-    """The views of several shapes in one array, one shape after the other."""
-    return np.concatenate(list(images))
+class ImageError(ValueError):
+    """A file is no image that can be used; the message names it and the remedy."""
+
+
+def read_image(path: Path | str, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """A picture as the encoder takes it: upright, on white, padded to a square, scaled.
+
+    Args:
+        path: PNG, JPEG or whatever Pillow reads; a transparent ground becomes white.
+        size: Pixels a side of the result.
+
+    Raises:
+        ImageError: The file is missing or no readable image.
+    """
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file).convert("RGBA")
+    except (OSError, SyntaxError) as error:
+        raise ImageError(f"{path} cannot be read as an image ({error}): give a PNG or JPEG file") from error
+    side = max(picture.size)
+    square = Image.new("RGBA", (side, side), "white")
+    square.alpha_composite(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return np.asarray(square.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))

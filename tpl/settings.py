@@ -1,8 +1,11 @@
 """Configurations that refuse a wrong name or value in one sentence."""
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+Preset = Literal["paper", "authors", "fixed"]
+"""A reading of the method: the text literally, what the authors' code does, what is sound (our default)."""
 
 Config = TypeVar("Config", bound=BaseModel)
 

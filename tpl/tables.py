@@ -1,9 +1,12 @@
 """Tables of the book: numbered and captioned on its pages, plain in JupyterLab."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
+NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)? ?%?|", re.IGNORECASE)  # or nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,11 +21,13 @@ class Table:
     name: str
 
     def markdown(self) -> str:
-        """The table directive that the book's pages are made of."""
-        rows = [list(map(str, self.frame.columns)), *self.frame.astype(str).to_numpy().tolist()]
+        """The table directive that the book's pages are made of; columns of numbers stand to the right."""
+        text = self.frame.astype(str)
+        rows = [list(map(str, text.columns)), *text.to_numpy().tolist()]
         lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        numeric = [pd.api.types.is_numeric_dtype(self.frame[column]) for column in self.frame]
-        lines.insert(1, "|" + "|".join("--:" if right else ":--" for right in numeric) + "|")
+        columns = list(zip(*rows[1:], strict=True)) or [()] * len(rows[0])
+        right = [bool(column) and all(NUMBER.fullmatch(cell) for cell in column) for column in columns]
+        lines.insert(1, "|" + "|".join("--:" if numbers else ":--" for numbers in right) + "|")
         return "\n".join([f":::{{table}} {self.caption}", f":name: {self.name}", "", *lines, ":::"])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -18,6 +18,7 @@ class EncoderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     latent_dim: PositiveInt = 256
+    image_size: PositiveInt = 224  # pixels a side of the images it learns from
     width: PositiveInt = 64  # channels of the first stage; 64 is ResNet-18, 32 costs a quarter of it
 
 

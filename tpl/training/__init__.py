@@ -2,8 +2,10 @@
 
 from tpl.training.embedding import EmbeddingConfig, EmbeddingRun, load_embedding, train_embedding
 from tpl.training.loop import TrainingConfig, TrainingInterrupted, fit
+from tpl.training.presets import embedding_config, regression_config
 from tpl.training.regression import RegressionConfig, RegressionRun, load_regression, train_regression
 from tpl.training.runs import RunError, RunFolder
+from tpl.training.side_by_side import side_by_side, training_device
 
 __all__ = [
     "EmbeddingConfig",
@@ -14,9 +16,13 @@ __all__ = [
     "RunFolder",
     "TrainingConfig",
     "TrainingInterrupted",
+    "embedding_config",
     "fit",
     "load_embedding",
     "load_regression",
+    "regression_config",
+    "side_by_side",
     "train_embedding",
     "train_regression",
+    "training_device",
 ]

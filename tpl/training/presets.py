@@ -4,13 +4,11 @@
 the configuration classes). Appendix A of the book lists what differs and why.
 """
 
-from typing import Any, Literal
+from typing import Any
 
-from tpl.settings import SettingsError, validated
+from tpl.settings import Preset, SettingsError, validated
 from tpl.training.embedding import EmbeddingConfig
 from tpl.training.regression import RegressionConfig
-
-Preset = Literal["paper", "authors", "fixed"]
 
 # The sum over pairs divided by the number of points, as DIT's code has it, is the mean over pairs times this, at its
 # 24 x 5000 points: 625 of them against 4375 in each shape. Weights there become weights on our mean so.

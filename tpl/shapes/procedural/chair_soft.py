@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float
 from manifold3d import Manifold
 
+from tpl.shapes.procedural.chair_bases import BASES
 from tpl.shapes.procedural.chair_design import Design
-from tpl.shapes.procedural.chair_frames import BASES, Plan, leg_rod
+from tpl.shapes.procedural.chair_plan import Plan, leg_rod, round_plan
 from tpl.shapes.procedural.parts import (
     Part,
     box,
@@ -28,11 +29,11 @@ def shell_chair(d: Design) -> list[Part]:
     tall = d.back_height * (1.45 if d.back == "high_shell" else 1)
     spine = _spine(d, tall)
     rows = len(spine)
-    place = 0.99 * np.sin(np.linspace(-1, 1, rows) * np.pi / 2)  # -1 at the front lip, 1 at the top
-    power = 2.6 + 3 * d.roundness
+    place = 0.98 * np.sin(np.linspace(-1, 1, rows) * np.pi / 2)  # -1 at the front lip, 1 at the top
+    power = 3.2 + 3 * d.roundness
     half = d.width / 2 * (1 - np.abs(place) ** power) ** (1 / power) * np.interp(place, [-1, 0, 1], [1, 1, 0.86])
-    u = np.linspace(-1, 1, 11)
-    bowl = np.abs(u[:, None]) ** 2.4  # from the spine to the edge
+    u = np.sin(np.linspace(-1, 1, 13) * np.pi / 2.4) / np.sin(np.pi / 2.4)  # closer at the rim
+    bowl = np.abs(u[:, None]) ** (3.6 if d.arms == "shell_arms" else 2.4)  # from the spine to the rim
     zy = spine[:, None] + bowl * (_edge(d, spine) - spine)[:, None]
     grid = np.stack([u * half[:, None], zy[..., 1], zy[..., 0]], -1)
     bend = rows // 2
@@ -59,7 +60,12 @@ def _spine(d: Design, tall: float) -> Float[np.ndarray, "rows 2"]:
     deep, slope = d.depth / 2, np.tan(np.radians(8 + d.lean))
     corners = [(-deep - 1, d.height - 5), (-deep + 4, d.height), (deep, d.height - 3)]
     corners.append((deep + slope * tall, d.height + tall))
-    path = rounded_path(np.insert(np.array(corners), 2, 0.0, axis=1), 15, 7)[:, :2]
+    return _rounded(np.array(corners), 15.0)
+
+
+def _rounded(corners: Float[np.ndarray, "n 2"], radius: float) -> Float[np.ndarray, "15 2"]:
+    """15 points along a polyline with rounded corners, closer at both ends."""
+    path = rounded_path(np.insert(corners, 2, 0.0, axis=1), radius, 7)[:, :2]
     length = np.insert(np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)), 0, 0.0)
     at = (np.sin(np.linspace(-1, 1, 15) * np.pi / 2) + 1) / 2 * length[-1]
     return np.column_stack([np.interp(at, length, path[:, 0]), np.interp(at, length, path[:, 1])])
@@ -67,15 +73,11 @@ def _spine(d: Design, tall: float) -> Float[np.ndarray, "rows 2"]:
 
 def _edge(d: Design, spine: Float[np.ndarray, "rows 2"]) -> Float[np.ndarray, "rows 2"]:
     """The rim of a shell in (z, y): it cuts the corner between seat and back, or rises to arms."""
-    rim = spine.copy()
     if d.arms == "shell_arms":
         level, deep = d.height + d.arm_height - 3, d.depth / 2
         corners = np.array([[-0.45 * deep, level - 1], [0.75 * deep, level + 1.5]])
-        top = spine[-1] + [-2, 0]
-        path = rounded_path(np.insert(np.array([spine[0], *corners, top]), 2, 0.0, axis=1), 14, 7)[:, :2]
-        length = np.insert(np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1)), 0, 0.0)
-        at = (np.sin(np.linspace(-1, 1, len(spine)) * np.pi / 2) + 1) / 2 * length[-1]
-        return np.column_stack([np.interp(at, length, path[:, 0]), np.interp(at, length, path[:, 1])])
+        return _rounded(np.array([spine[0], *corners, spine[-1] + [-1, 0]]), 14.0)
+    rim = spine.copy()
     for _ in range(3 + round(4 * d.roundness)):
         rim[1:-1] = 0.25 * rim[:-2] + 0.5 * rim[1:-1] + 0.25 * rim[2:]
     return rim + np.array([-1.0, 1.5]) * np.sin(np.linspace(0, np.pi, len(rim)))[:, None]
@@ -191,13 +193,13 @@ def barrel_chair(d: Design) -> list[Part]:
     wall, power, span = 7 + 0.28 * d.arm_width, 2.2 + 1.8 * d.roundness, np.radians(128)
     a, b = d.width / 2 + wall / 2, d.depth / 2 + wall / 2
     angle = np.linspace(-span, span, 25)
-    rim = (np.abs(np.sin(angle) / a) ** power + np.abs(np.cos(angle) / b) ** power) ** (-1 / power)
+    x, z = round_plan(angle, a, b, power)
     fall = np.clip(np.cos(0.9 * angle), 0, 1) ** (0.8 + 1.4 * d.rise)
     over = d.arm_height + max(0.75 * d.back_height - d.arm_height, 2) * fall
     v = np.linspace(0, 1, 5)[:, None]
     spread = 1 + (0.04 + 0.006 * d.lean) * v
     y = floor + v * (d.height + over - floor)
-    grid = np.stack([np.sin(angle) * rim * spread, y, np.cos(angle) * rim * spread], -1)
+    grid = np.stack([x * spread, y, z * spread], -1)
     thick = np.full(grid.shape[:2], wall)
     thick[-1] *= 0.6
     thick[:, [0, -1]] *= 0.7

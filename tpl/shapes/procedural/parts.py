@@ -100,14 +100,19 @@ def box(size: Vector, center: Vector = (0, 0, 0)) -> Manifold:
 def rounded_box(size: Vector, radius: Number, center: Vector = (0, 0, 0), segments: int = 8) -> Manifold:
     """A box of outer side lengths `size` with all edges rounded, as a cushion is.
 
-    A radius over half of the shortest side is cut to that, less a hair.
+    A radius over half of the shortest side is cut to that, less a hair. `segments` go round a whole circle.
     """
     size = np.asarray(size, dtype=float)
     radius = min(float(radius), 0.49 * float(size.min()))
-    corners = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, -1).T * (size / 2 - radius)
-    ball = np.asarray(Manifold.sphere(radius, segments).to_mesh64().vert_properties)[:, :3]
-    points = (corners[:, None] + ball).reshape(-1, 3) + np.asarray(center, dtype=float)
-    return Manifold.hull_points(points)
+    quarter = segments // 4 + 1
+    angle = (np.arange(4 * quarter) + 0.5) * np.pi / 2 / quarter  # none of them on an axis,
+    circle = np.column_stack([np.cos(angle), np.sin(angle)]) / np.cos(angle[0])  # so scaled to touch the box
+    arc_centres = np.sign(circle) * (size[[0, 2]] / 2 - radius)
+    sections = []
+    for reach, rise in np.roll(circle, quarter, axis=0)[: 2 * quarter]:  # from the bottom to the top
+        height = np.sign(rise) * (size[1] / 2 - radius) + radius * rise
+        sections.append(np.insert(arc_centres + radius * reach * circle, 1, height, axis=1))
+    return loft(np.stack(sections) + np.asarray(center, dtype=float))
 
 
 def rod(
@@ -132,7 +137,7 @@ def bar(start: Vector, end: Vector, size: Vector, end_size: Vector | None = None
     for (x, y, z), (width, depth) in zip((start, end), (size, size if end_size is None else end_size), strict=True):
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2 * (width, depth)
         sections.append(np.column_stack([x + corners[:, 0], np.full(4, y), z + corners[:, 1]]))
-    return Manifold.hull_points(np.concatenate(sections))
+    return loft(np.stack(sections))
 
 
 def tube(
@@ -309,13 +314,13 @@ def superellipse(
 
 
 def _enclosed(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Bool[np.ndarray, " f"]:
-    """Which faces bound a cavity between the parts, or something that floats in one: nobody can see them."""
+    """Which faces bound a cavity between the parts, what floats in one, or nothing: nobody can see them."""
     edges = np.concatenate([faces[:, :2], faces[:, 1:]])
     graph = coo_array((np.ones(len(edges), dtype=bool), tuple(edges.T)), shape=(len(vertices), len(vertices)))
     piece = connected_components(graph, directed=False)[1][faces[:, 0]]
     a, b, c = vertices[faces].swapaxes(0, 1)
     volume = np.bincount(piece, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
-    enclosed = np.zeros(len(faces), dtype=bool)
+    enclosed = (np.abs(volume) < 1e-9 * volume.max())[piece]  # slivers that touching faces leave
     for cavity in np.flatnonzero(volume < 0):  # the surface of a cavity is wound inwards
         walls = vertices[faces[piece == cavity]].reshape(-1, 3)
         low, high = walls.min(axis=0), walls.max(axis=0)

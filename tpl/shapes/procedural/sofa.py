@@ -32,7 +32,7 @@ from tpl.shapes.procedural.upholstery import ARMS, block, pillow, short_legs, st
 LABELS = ("seat", "back", "arm", "base", "cushion")
 
 SEATS = {"one_seat": 0.12, "two_seats": 0.3, "three_seats": 0.4, "four_seats": 0.18}
-BACKS = ("block", "cushions", "camel", "channels", "slatted", "curved")
+BACKS = {"block": 0.22, "cushions": 0.3, "camel": 0.14, "channels": 0.14, "slatted": 0.1, "curved": 0.1}
 BASES = ("straight_legs", "tapered_legs", "cabriole_legs", "sled", "plinth")
 LAYOUTS = ("straight", "chaise_left", "chaise_right", "corner_left", "corner_right")
 
@@ -104,7 +104,7 @@ def sample_design(rng: np.random.Generator) -> Design:
         bend=rng.uniform(0.1, 0.2) * count * seat_width,
         crest=rng.uniform(6, 14),
         member=max(rng.uniform(2, 3.4), 0.0125 * reach),
-        channels=3 if count == 4 or layout.startswith("corner") else int(rng.integers(3, 6)),
+        channels=2 if count == 4 or layout.startswith("corner") else int(rng.integers(3, 6)),
         pillows=tuple(rng.uniform(-1, 1, rng.integers(1, 3)).tolist()) if rng.random() < 0.2 else (),
         palette={
             "seat": fabric,
@@ -119,7 +119,8 @@ def sample_design(rng: np.random.Generator) -> Design:
 def _choices(rng: np.random.Generator) -> tuple[str, str, str, str, str]:
     """Seats, arms, back, base and layout that go together."""
     seats = list(SEATS)[rng.choice(len(SEATS), p=list(SEATS.values()))]
-    arms, back, base = (options[rng.integers(len(options))] for options in (ARMS, BACKS, BASES))
+    back = list(BACKS)[rng.choice(len(BACKS), p=list(BACKS.values()))]
+    arms, base = (options[rng.integers(len(options))] for options in (ARMS, BASES))
     layout = LAYOUTS[rng.choice(len(LAYOUTS), p=(0.6, 0.1, 0.1, 0.1, 0.1))]
     if seats == "one_seat" or back in ("camel", "curved", "slatted"):
         layout = "straight"
@@ -178,16 +179,15 @@ def _straight(d: Design) -> list[Part]:
         arms = stuffed_arms(d.arms, half, d.arm_width, d.clearance, level, front, rear, d.edge, 1.15 * d.member)
         parts.append(Part("arm", arms.trim_by_plane((-1, 0, 0), 0) if corner else arms))
 
-    outer = half + standing(d.arms, wall)
+    left, right = -half - standing(d.arms, wall), (end if corner else half + standing(d.arms, wall))
     if d.base == "plinth":
-        parts.append(
-            Part("base", _run(d, (3 - outer, 0, front + 5), (max(outer, end) - 3, d.clearance + 1, rear - 3), 0.0))
-        )
+        parts.append(Part("base", _run(d, (left + 3, 0, front + 5), (right - 3, d.clearance + 1, rear - 3), 0.0)))
     else:
-        legs = short_legs(d.base, outer - 3 - 1.5 * d.member, d.clearance, front, rear, d.member)
-        parts += [Part("base", solid) for solid in legs]
+        x = (right - left) / 2 - 3 - 1.5 * d.member
+        legs = short_legs(d.base, x, d.clearance, front, rear, d.member)
         if _count(d) == 4 and d.base != "sled":
-            parts += [Part("base", solid) for solid in short_legs(d.base, 8, d.clearance, front, rear, d.member)]
+            legs += short_legs(d.base, 8, d.clearance, front, rear, d.member)
+        parts += [Part("base", leg.translate(((left + right) / 2, 0, 0))) for leg in legs]
     inset = 9 if d.back == "cushions" else 0
     for place in d.pillows:
         side = min(42, 0.62 * d.seat_width)

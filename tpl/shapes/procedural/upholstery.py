@@ -20,7 +20,7 @@ def block(low: Vector, high: Vector, edge: Number) -> Manifold:
 
 def pillow(width: Number, height: Number, depth: Number, edge: Number) -> Manifold:
     """A soft block about the origin."""
-    return rounded_box((width, height, depth), min(edge + 1.5, 0.42 * min(width, height, depth)), segments=12)
+    return rounded_box((width, height, depth), min(edge + 1.5, 0.42 * min(width, height, depth)))
 
 
 def pair(solid: Manifold) -> Manifold:
@@ -60,9 +60,9 @@ def stuffed_arms(
             body = block((inside, low, front + 1), (inner + 0.8 * wall, top - roll, rear - 2), 1.2)
             return pair(scroll + body)
         case "slanted_arms":
-            foot = block((inside, low, front), (inner + 0.55 * wall, low + 8, rear - 2), edge)
-            head = block((inner + 0.3 * wall, top - 9, front + 1), (inner + wall, top, rear - 2), edge)
-            return pair((foot + head).hull())
+            upright = block((inside, low, front), (inner + 0.6 * wall, top, rear - 2), edge)
+            lean = 0.4 * wall / (top - low)
+            return pair(upright.transform(np.array([[1, lean, 0, -lean * low], [0, 1, 0, 0], [0, 0, 1, 0]])))
         case "open_arms":
             x, y = inner + 0.75 * member, low + 1.5
             corners = np.array(

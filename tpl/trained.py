@@ -1,0 +1,201 @@
+"""What was trained for a category, as chapters show it: its meshes and their scores, each computed once.
+
+All of it is kept in `runs/<name>/shelf/` under a hash of what it depends on. So a chapter that is executed again only
+reads, and a training with other weights leaves other files: nothing on the shelf is ever out of date.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import trimesh
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from tpl.collection import Collection
+from tpl.evaluation import (
+    NO_VIEW,
+    POINTS,
+    Case,
+    attempt,
+    case_rng,
+    evaluate_reconstruction,
+    read_results,
+    write_results,
+)
+from tpl.experiments import FOLDERS, split_views, surface_normals
+from tpl.inference import encode, to_raw
+from tpl.meshes import Normalization
+from tpl.metrics import sampling_floor
+from tpl.reconstruction import EmptyShape, extract_mesh
+from tpl.shapes import Shape
+from tpl.store import write_atomically
+from tpl.training import RunFolder, load_embedding, load_regression
+
+LEARNT = "learnt code"
+"""The name of phase 1's own reconstructions of training shapes, in rows of scores."""
+
+NO_SHAPE = Normalization(np.zeros(3), 1.94)
+"""The raw frame of what belongs to no shape, such as the template: 2 / 1.03, the scale of a shape whose farthest
+vertex is half the diagonal of its bounding box away."""
+
+
+class Trained:
+    """What was trained for one category, and the meshes that it makes."""
+
+    def __init__(
+        self, runs: Path | str, category: str, collection: Collection, resolution: int = 64, device: str = "cpu"
+    ):
+        """Loads phase 1, and of phase 2 what there is.
+
+        Raises:
+            RunError: Phase 1 is missing or broken.
+        """
+        folder = Path(runs) / category
+        self.runs, self.category, self.collection, self.resolution = str(runs), category, collection, resolution
+        self.shelf = Path(runs) / "shelf"
+        self.embedding = load_embedding(folder / "embedding", device)
+        self.encoders = {
+            method: load_regression(folder / name, self.embedding, device).encoder
+            for method, name in FOLDERS.items()
+            if (folder / name / "run.json").exists()
+        }
+        self._weights = RunFolder(folder / "embedding").digest()
+
+    def decode(self, latent: Float[Tensor, " dim"], frame: Normalization = NO_SHAPE, step: int = -1) -> trimesh.Trimesh:
+        """The mesh of a code, in the raw frame.
+
+        Args:
+            latent: The code.
+            frame: The normalisation of the shape that the code belongs to.
+            step: Which step of the warp to stop after; -1 is the last.
+
+        Raises:
+            EmptyShape: The decoded function has no surface.
+        """
+        sdf = self.embedding.model.shape(latent, step)
+        return to_raw(self._kept_mesh(sdf, latent.cpu().numpy().tobytes(), step), frame)
+
+    def template(self) -> trimesh.Trimesh:
+        """The mesh of the template alone, without any warp; raises as `decode`."""
+        return to_raw(self._kept_mesh(self.embedding.model.template_shape(), "template"), NO_SHAPE)
+
+    def encode(self, method: str, images: UInt8[np.ndarray, "views h w 3"]) -> Float[Tensor, "views dim"]:
+        """The codes that one of the encoders sees in images."""
+        return encode(self.encoders[method], images)
+
+    def _kept_mesh(self, sdf: Callable, *key: Any) -> trimesh.Trimesh:
+        path = self.shelf / "meshes" / f"{digest(self._weights, self.resolution, *key)}.npz"
+        if not path.exists():
+            mesh = extract_mesh(sdf, self.resolution)
+            arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
+            write_atomically(path, lambda file: np.savez(file, **arrays))
+        with np.load(path) as arrays:
+            vertices = arrays["vertices"].astype(np.float64)
+            return trimesh.Trimesh(vertices, arrays["faces"], process=False)
+
+
+Asked = tuple[Shape, str, str, Float[Tensor, " dim"]]
+"""A shape, the view and the method that a code comes from, and the code."""
+
+
+def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.DataFrame:
+    """The evaluation's rows of what some codes decode to: its protocol, for the few shapes that a chapter shows."""
+    shapes = [shape for shape, *_ in asked]
+    codes = [(shape.id, view, method, latent.cpu().numpy().tobytes()) for shape, view, method, latent in asked]
+    store = trained.collection.store
+    key = digest(trained._weights, trained.resolution, seed, store.fingerprint(shapes), codes)
+    file = trained.shelf / "scores" / f"{key}.csv"
+    if not file.exists():
+        truths = {shape.id: _truth(trained, shape) for shape in shapes}
+        rows = []
+        for shape, view, method, latent in asked:
+            frame, points, normals = truths[shape.id]
+            case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
+            made = attempt(lambda latent=latent, frame=frame: trained.decode(latent, frame))
+            rng = case_rng(seed, shape.id, view, method)
+            rows.append(evaluate_reconstruction(case, made.result, points, normals, rng, made.seconds))
+        protocol = f"{POINTS} points, raw units, grid {trained.resolution}"
+        write_results(file, rows, protocol, seed, trained.runs)
+    return read_results(file)
+
+
+def score_training_shapes(
+    category: str,
+    collection: Collection,
+    runs: Path | str,
+    count: int,
+    resolution: int = 64,
+    seed: int = 0,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """How well phase 1 remembers: rows of the first `count` shapes that have a code, each from its own code."""
+    trained = Trained(runs, category, collection, resolution, device)
+    shapes = collection.shapes(category, "coded")[:count]
+    codes = trained.embedding.codes
+    return score_codes(
+        trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)], seed
+    )
+
+
+def score_views(
+    category: str,
+    collection: Collection,
+    runs: Path | str,
+    split: str,
+    count: int,
+    resolution: int = 64,
+    seed: int = 0,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """How well each encoder does on the first `count` shapes of a split: the fixed view and one random view."""
+    trained = Trained(runs, category, collection, resolution, device)
+    shapes = collection.shapes(category, split)[:count]
+    views, names = split_views(shapes, collection.store, 1, seed)
+    asked = []
+    for method in trained.encoders:
+        codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
+        asked += [
+            (shape, name, method, codes[row, column])
+            for row, shape in enumerate(shapes)
+            for column, name in enumerate(names)
+        ]
+    return score_codes(trained, asked, seed)
+
+
+def sampling_floors(
+    category: str, collection: Collection, runs: Path | str, split: str, count: int = 0, seed: int = 0
+) -> pd.Series:
+    """The sampling floor of each of the first `count` shapes of a split, of all if 0, in squared raw units."""
+    shapes = collection.shapes(category, split)[: count or None]
+    file = Path(runs) / "shelf" / "floors" / f"{digest(POINTS, seed, collection.store.fingerprint(shapes))}.json"
+    if not file.exists():
+        floors = {s.id: sampling_floor(s.load(), POINTS, case_rng(seed, "floor", s.id)) for s in shapes}
+        write_atomically(file, lambda path: path.write_text(json.dumps(floors)))
+    return pd.Series(json.loads(file.read_text()), name="floor", dtype=float)
+
+
+def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, np.ndarray]:
+    points = trained.collection.store.read_surface(shape)
+    return trained.collection.store.read_normalization(shape), points, surface_normals(shape, points)
+
+
+def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any) -> trimesh.Trimesh | None:
+    """What `make` makes, or nothing where the function has no surface: a figure has an empty place then."""
+    try:
+        return make(*arguments)
+    except EmptyShape:
+        return None
+
+
+def digest(*values: Any) -> str:
+    """A hash of values by what they say (`repr`), or by their bytes."""
+    state = hashlib.sha256()
+    for value in values:
+        content = value if isinstance(value, bytes) else repr(value).encode()
+        state.update(f"{len(content)}:".encode() + content)
+    return state.hexdigest()[:24]
