@@ -82,8 +82,9 @@ def prepare(
     collection = open_collection(data, config=config)
     report = collection.prepare(categories, jobs)
     print(report.groupby(["category", "split", "status"]).size().to_string())
-    for row in report[report.status == "failed"].itertuples():
-        print(f"failed: {row.shape_id}: {row.reason}")
+    failed = report[report["status"] == "failed"]
+    for shape_id, reason in zip(failed["shape_id"], failed["reason"], strict=True):
+        print(f"failed: {shape_id}: {reason}")
 
 
 def train(

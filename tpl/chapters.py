@@ -25,8 +25,8 @@ from typing import Any
 
 import yaml
 
+from tpl.files import write_atomically
 from tpl.scenes import FOLDER_VARIABLE, MIME
-from tpl.store import write_atomically
 
 Value = int | float | str | bool
 

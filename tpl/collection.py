@@ -8,10 +8,11 @@ from typing import NamedTuple
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
-from tpl.prepare import PrepareConfig, prepare
+from tpl.files import write_atomically
+from tpl.prepare import PrepareConfig, is_current, prepare
 from tpl.settings import SettingsError, validated
 from tpl.shapes import CATEGORIES, Shape, list_shapes
-from tpl.store import Store, StoreError, write_atomically
+from tpl.store import Store, StoreError
 
 
 class CollectionConfig(BaseModel):
@@ -68,7 +69,7 @@ class Collection(NamedTuple):
 
     def _is_prepared(self, shape: Shape, store: Store) -> bool:
         record = store.read_record(shape)
-        if record is None or record["config"] != self.config.prepare.model_dump():
+        if record is None or not is_current(record, self.config.prepare):
             return False
         return shape.split != "train" or not self.config.prepare.cross_samples or "cross" in record
 

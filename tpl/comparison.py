@@ -55,7 +55,8 @@ def by_kind(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
         group = group.assign(kind=group["family"].str.split("-").str[0], value=values)
         table = group.pivot_table("value", "kind", "method").reindex(columns=list(methods)).dropna(axis=1, how="all")
         table.insert(0, "shapes", group.groupby("kind")["shape_id"].nunique())
-        table = table.sort_values(by=table.columns[1], ascending=False).rename_axis(columns=None).round(2).reset_index()
+        table = table.sort_values(by=table.columns[1], ascending=False).rename_axis(columns=None).reset_index()
+        table[[*table.columns[2:]]] = table[[*table.columns[2:]]].map("{:.2f}".format)
         table.insert(0, "category", str(category))
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -71,8 +72,8 @@ def compare_pairs(rows: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: in
 
     Returns:
         A row a pair, category and view: `first - second` with its `95 %` interval, Chamfer x 1000, as text; the share
-        of the shapes that the first is better on; the `verdict`, which names the better one where the interval lies on
-        one side of 0; and `difference`, `low` and `high` as numbers.
+        of the shapes that the first is better on; the `verdict`, the better one where the interval lies on one side
+        of 0, else "open"; and `difference`, `low` and `high` as numbers.
     """
     known, tables = set(rows["method"]), []
     for first, second in pairs:
@@ -95,8 +96,8 @@ def compare_pairs(rows: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: in
 
 def _verdict(row: Mapping) -> str:
     if row["high"] < 0:
-        return f"{row['first']} is better"
-    return f"{row['second']} is better" if row["low"] > 0 else "open"
+        return row["first"]
+    return row["second"] if row["low"] > 0 else "open"
 
 
 def conclusions(summary: pd.DataFrame, differences: pd.DataFrame, best: str) -> list[str]:

@@ -29,11 +29,12 @@ from tpl.evaluation import (
     random_views,
     write_results,
 )
+from tpl.files import write_atomically
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
 from tpl.meshes import Normalization
 from tpl.reconstruction import extract_mesh
 from tpl.shapes import Shape
-from tpl.store import Store, write_atomically
+from tpl.store import Store
 from tpl.training import EmbeddingConfig, RegressionConfig, RunFolder, load_embedding, train_embedding, train_regression
 
 ENCODER = "encoder"
@@ -207,7 +208,7 @@ def surface_normals(shape: Shape, points: np.ndarray) -> np.ndarray:
     tree = igl.AABB()
     tree.init(vertices, faces)
     _, nearest, _ = tree.squared_distance(vertices, faces, points)
-    return np.asarray(mesh.face_normals)[nearest]
+    return np.asarray(mesh.face_normals)[np.asarray(nearest)]
 
 
 def _decode(model, latent: torch.Tensor, resolution: int, normalization: Normalization) -> Callable:

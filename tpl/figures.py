@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from tpl.files import write_atomically
 from tpl.meshes import Normalization
 from tpl.plotting import CLAY, INK, Picture, on_white, plot_triplets, position_colors
 from tpl.rendering import POSTER, Camera, raycast, render_poster
 from tpl.shapes import Shape
-from tpl.store import write_atomically
 from tpl.trained import NO_SHAPE, Trained, digest, maybe
 
 
@@ -81,13 +81,8 @@ def picture_grid(
     """
     columns = max(map(len, rows.values()))
     below = 0.17 if captions else 0
-    fig, axes = plt.subplots(
-        len(rows),
-        columns,
-        figsize=(tile * columns + 0.3, (tile + below) * len(rows) + 0.25 * bool(titles)),
-        squeeze=False,
-    )
-    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # pyright: ignore
+    size = (tile * columns + 0.3, (tile + below) * len(rows) + 0.25 * bool(titles))
+    fig, axes = _tight_subplots(len(rows), columns, size)
     for place, (label, pictures) in zip(axes, rows.items(), strict=True):
         words = (captions or {}).get(label, [""] * len(pictures))
         for ax, picture, caption in zip(place, pictures, words, strict=False):
@@ -100,6 +95,12 @@ def picture_grid(
     for ax, title in zip(axes[0], titles, strict=False):
         ax.set_title(title, fontsize="small", color="#5a5a5a")
     return fig
+
+
+def _tight_subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    fig, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0.01)  # pyright: ignore
+    return fig, axes
 
 
 def _show(ax: Axes, picture: Picture | None) -> None:
@@ -152,10 +153,8 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
 def gallery(shown: Sequence[Exhibit], per_row: int = 2, tile: float = 1.2) -> Figure:
     """Triplets (image, ground truth, reconstruction), `per_row` of them side by side, each with its line below."""
     lines = -(-len(shown) // per_row)
-    fig, axes = plt.subplots(
-        lines, 3 * per_row, figsize=(3 * per_row * tile, lines * (tile + 0.2) + 0.25), squeeze=False
-    )
-    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0.02)  # pyright: ignore
+    size = (3 * per_row * tile, lines * (tile + 0.2) + 0.25)
+    fig, axes = _tight_subplots(lines, 3 * per_row, size)
     plot_triplets(axes, [exhibit.triplet for exhibit in shown], [exhibit.caption for exhibit in shown])
     return fig
 
@@ -256,7 +255,8 @@ def plot_method(
     code = latent.cpu().numpy()
     tall = next(rows for rows in range(max(1, round(len(code) ** 0.5)), 0, -1) if len(code) % rows == 0)
     limit = max(float(np.abs(code).max()), 1e-6)
-    axes[1].imshow(code.reshape(tall, -1), cmap="PuOr", vmin=-limit, vmax=limit)
+    axes[1].imshow(code.reshape(tall, -1), cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
+    axes[1].set_box_aspect(1)
     _plot_warp(axes[2], trained, mesh, latent, frame, arrows)
     for ax in axes[1:3]:
         ax.set(xticks=[], yticks=[])

@@ -1,10 +1,12 @@
 """From a shape to its files: signed distances, surface, frame and views; one shape or a whole data set."""
 
 import dataclasses
+import functools
 import hashlib
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -12,6 +14,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from tqdm.auto import tqdm
 
+import tpl.shapes
 from tpl.meshes import Normalization, clean_mesh
 from tpl.rendering import FIXED, Camera, easy_camera, hard_camera, render_views
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
@@ -48,7 +51,7 @@ def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     start = time.perf_counter()
     record = store.read_record(shape)
     status = "kept"
-    if record is None or record["config"] != config.model_dump():
+    if record is None or not is_current(record, config):
         store.forget(shape)
         record = _make(shape, store, config)
         store.write_record(shape, record)
@@ -83,6 +86,18 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
             for shape_id, reason in failures.items():
                 report.loc[report.shape_id == shape_id, ["status", "reason"]] = ["failed", reason]
     return report
+
+
+def is_current(record: dict, config: PrepareConfig) -> bool:
+    """Whether a shape was prepared as it would be now."""
+    return record["config"] == config.model_dump() and record.get("maker") == maker()
+
+
+@functools.cache
+def maker() -> str:
+    """A hash of the code that makes shapes: a shape of the same name from other code is another shape."""
+    files = sorted(Path(tpl.shapes.__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def cross_pool(shapes: Sequence[Shape], store: Store, seed: int) -> np.ndarray:
@@ -120,7 +135,12 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         store.write_views(shape, kind, images[start : start + len(of_kind)], of_kind)
         start += len(of_kind)
     digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + images.tobytes()).hexdigest()
-    return {"config": config.model_dump(), "digest": digest[:16], "card": dataclasses.asdict(clean.card)}
+    return {
+        "config": config.model_dump(),
+        "maker": maker(),
+        "digest": digest[:16],
+        "card": dataclasses.asdict(clean.card),
+    }
 
 
 def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:
@@ -160,7 +180,7 @@ def _try_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndarr
 
 
 def _in_parallel(function, tasks: Sequence[tuple], jobs: int, label: str) -> list:
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=4)
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     results: Iterable = parallel(joblib.delayed(function)(*task) for task in tasks)
     return list(tqdm(results, total=len(tasks), desc=label, mininterval=1.0))
 

@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tpl.chapters import SCENES, Book, BookError, Chapter, cleaned, executed_notebooks, read_manifest
+from tpl.files import write_atomically
 from tpl.scenes import MIME, libraries
-from tpl.store import write_atomically
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
 

@@ -12,10 +12,8 @@ The first, third and fourth are DeepSDF's files, which DIT and the authors' code
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ import trimesh
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from tpl.files import write_atomically
 from tpl.meshes import Normalization
 from tpl.rendering import Camera
 from tpl.sdf import SdfSamples
@@ -32,17 +31,6 @@ from tpl.shapes import CATEGORIES, Shape
 
 class StoreError(ValueError):
     """A file of the data folder is missing or broken; the message names it and what writes it anew."""
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a file or folder beside `path` and moves it there when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        partial = Path(folder) / path.name
-        write(partial)
-        if path.is_dir():  # a folder cannot be replaced in one move: the old one steps aside first
-            os.replace(path, Path(folder) / "replaced")
-        os.replace(partial, path)
 
 
 class Store:
@@ -81,11 +69,13 @@ class Store:
     def read_surface(self, shape: Shape) -> Float[np.ndarray, "n 3"]:
         """Points of the visible surface, raw frame. DeepSDF adds dummy faces; only the vertices count."""
         with self._open("SurfaceSamples", shape, ".ply") as file:
-            return np.asarray(trimesh.load(file, file_type="ply", process=False).vertices, dtype=np.float64)
+            cloud = trimesh.load(file, file_type="ply", process=False)
+        return np.asarray(getattr(cloud, "vertices"), dtype=np.float64)  # noqa: B009
 
     def write_normalization(self, shape: Shape, normalization: Normalization) -> None:
-        values = {"offset": normalization.offset, "scale": np.array([normalization.scale])}
-        write_atomically(self.path("NormalizationParameters", shape, ".npz"), lambda path: np.savez(path, **values))
+        offset, scale = normalization.offset, np.array([normalization.scale])
+        target = self.path("NormalizationParameters", shape, ".npz")
+        write_atomically(target, lambda path: np.savez(path, offset=offset, scale=scale))
 
     def read_normalization(self, shape: Shape) -> Normalization:
         with self._open("NormalizationParameters", shape, ".npz") as file, np.load(file) as arrays:

@@ -26,7 +26,7 @@ class Table:
         rows = [list(map(str, text.columns)), *text.to_numpy().tolist()]
         lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
         columns = list(zip(*rows[1:], strict=True)) or [()] * len(rows[0])
-        right = [bool(column) and all(NUMBER.fullmatch(cell) for cell in column) for column in columns]
+        right = [bool(column) and all(NUMBER.fullmatch(cell.strip("*")) for cell in column) for column in columns]
         lines.insert(1, "|" + "|".join("--:" if numbers else ":--" for numbers in right) + "|")
         return "\n".join([f":::{{table}} {self.caption}", f":name: {self.name}", "", *lines, ":::"])
 

@@ -28,12 +28,12 @@ from tpl.evaluation import (
     write_results,
 )
 from tpl.experiments import FOLDERS, split_views, surface_normals
+from tpl.files import write_atomically
 from tpl.inference import encode, to_raw
 from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
 from tpl.reconstruction import EmptyShape, extract_mesh
 from tpl.shapes import Shape
-from tpl.store import write_atomically
 from tpl.training import RunFolder, load_embedding, load_regression
 
 LEARNT = "learnt code"

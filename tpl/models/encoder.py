@@ -31,6 +31,8 @@ class Encoder(nn.Module):
     Source: METHOD of the paper, section 3.2; ResNet: He et al. 2016.
     """
 
+    image_mean: Tensor
+    image_std: Tensor
     latent_mean: Tensor
     latent_std: Tensor
 

@@ -24,14 +24,16 @@ class Template(nn.Module):
         self.first = wrap(nn.Linear(3, hidden))
         self.hidden = nn.ModuleList(wrap(nn.Linear(hidden, hidden)) for _ in widths[2:])
         self.last = nn.Linear(hidden, 1)
+        # A random bias can put a narrow network's whole output beyond the loss's truncation, where nothing is learnt.
+        nn.init.zeros_(self.last.bias)
         self.dropout = dropout
 
     def forward(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
         """Signed distances, within (-1, 1), of canonical points."""
-        first = self.first
         exact = split_exactly(points, autocast_dtype(points))
-        weight = torch.cat([first.weight] * len(exact), dim=1)
-        features = self._activate(F.linear(torch.cat(exact, dim=-1), weight, first.bias))
+        # The first layer on coordinates that keep all their bits: its weights once for each of their parts.
+        repeated = torch.cat([torch.as_tensor(self.first.weight)] * len(exact), dim=1)
+        features = self._activate(F.linear(torch.cat(exact, dim=-1), repeated, torch.as_tensor(self.first.bias)))
         for layer in self.hidden:
             features = self._activate(layer(features))
         with torch.autocast(points.device.type, enabled=False):

@@ -81,11 +81,13 @@ def fit(
     Raises:
         TrainingInterrupted: A term is not finite.
     """
-    groups = [Group(list(group.parameters), group.rate) for group in groups]
-    device = groups[0].parameters[0].device
+    learnt = [list(group.parameters) for group in groups]
+    device = learnt[0][0].device
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=mixed_precision(config.precision, device))
     optimizer = torch.optim.AdamW(
-        [{"params": group.parameters, "lr": group.rate} for group in groups], weight_decay=weight_decay, fused=True
+        [{"params": parameters, "lr": group.rate} for parameters, group in zip(learnt, groups, strict=True)],
+        weight_decay=weight_decay,
+        fused=True,
     )
     prepared, optimizer = accelerator.prepare(objective, optimizer)
     prepared.train()

@@ -30,7 +30,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from tpl.store import write_atomically
+from tpl.files import write_atomically
 from tpl.training.loop import Group, TrainingConfig, fit
 
 REPORTED = ("torch", "torchvision", "accelerate", "numpy", "scikit-image", "trimesh")

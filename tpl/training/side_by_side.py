@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import joblib
 import torch
@@ -42,9 +42,8 @@ def side_by_side(
     if device.type != "cpu" or len(categories) == 1:
         return {category: function(category) for category in categories}
     # All at once even on fewer cores: the system shares them, and all end together.
-    results = joblib.Parallel(n_jobs=len(categories), backend="loky")(
-        joblib.delayed(_single_threaded)(function, category) for category in categories
-    )
+    parallel = joblib.Parallel(n_jobs=len(categories), backend="loky")
+    results: Any = parallel(joblib.delayed(_single_threaded)(function, category) for category in categories)
     return dict(zip(categories, results, strict=True))
 
 
