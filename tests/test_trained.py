@@ -7,7 +7,7 @@ import torch
 from tpl.collection import CollectionConfig, open_collection
 from tpl.evaluation import POINTS
 from tpl.experiments import ENCODER, embed_category, regress_category
-from tpl.figures import exhibits, gallery, painted_by_place, painted_template, posters
+from tpl.figures import exhibits, gallery, painted_by_place, painted_template, posters, view_row
 from tpl.metrics import chamfer_distance
 from tpl.plotting import CLAY, position_colors
 from tpl.prepare import PrepareConfig
@@ -107,6 +107,16 @@ def test_encoders_are_scored_on_the_fixed_and_a_random_view_and_exhibited(traine
     assert exhibit.caption == f"{1000 * rows['chamfer'][0]:.2f}"
     assert [picture.shape for picture in exhibit.triplet] == [(32, 32, 3)] * 3
     assert len(gallery([exhibit] * 3, per_row=2).axes) == 12
+
+
+def test_a_row_of_views_has_the_fixed_one_the_truth_and_a_random_one(trained):
+    shape = trained.collection.shapes("chairs", "validation")[0]
+    row = view_row(trained, shape, [ENCODER, ENCODER])
+    fixed = trained.collection.store.read_views(shape, "fixed")[0][0]
+    assert [len(picture) for picture in row] == [32, 224, 224, 224, 32, 224, 224]
+    assert np.array_equal(row[0], fixed) and not np.array_equal(row[4], fixed)
+    assert np.array_equal(row[1], posters([shape.load()], CLAY["chairs"], trained.shelf)[0])
+    assert np.array_equal(row[2], row[3])
 
 
 def test_the_floor_of_a_shape_is_kept_and_far_below_what_is_reconstructed(trained, monkeypatch):

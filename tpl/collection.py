@@ -21,10 +21,10 @@ class CollectionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "procedural"
-    train: PositiveInt = 384
+    train: PositiveInt = 256
     coded: PositiveInt = 96  # so many of the training shapes take part in phase 1 and get a code
-    validation: NonNegativeInt = 16
-    test: NonNegativeInt = 24
+    validation: NonNegativeInt = 8
+    test: NonNegativeInt = 16
     seed: NonNegativeInt = 0
     prepare: PrepareConfig = PrepareConfig(
         sdf_samples=16_000, cross_samples=8000, easy_views=8, hard_views=4, image_size=64

@@ -29,7 +29,13 @@ def comparison(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.DataFra
             table[f"{category} {column}"] = _bold_smallest(values, [view for _, view in keys])
     floor = {f"{category} mean": f"{1000 * floors[category]:.3f}" for category in categories}
     last = {column: floor.get(column, "") for column in table} | {"method": "sampling floor", "view": NO_VIEW}
-    return pd.concat([table, pd.DataFrame([last])], ignore_index=True)
+    table = pd.concat([table, pd.DataFrame([last])], ignore_index=True)
+    return table.assign(method=table["method"].map(unbroken))
+
+
+def unbroken(words: str) -> str:
+    """The words with spaces at which no line is broken: rows of a wide table stay one line high."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _bold_smallest(values: np.ndarray, views: Sequence[str]) -> list[str]:

@@ -152,8 +152,8 @@ class ViewTable:
 def color_jitter(
     images: Float[Tensor, "views 3 height width"],
     generator: torch.Generator,
-    strength: float = 0.4,
-    hue: float = 0.4,
+    strength: float | int = 0.4,
+    hue: float | int = 0.4,
 ) -> Float[Tensor, "views 3 height width"]:
     """Random brightness, contrast, saturation and hue, drawn for each image, on the device of the images.
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from tpl.experiments import split_views
 from tpl.files import write_atomically
 from tpl.meshes import Normalization
 from tpl.plotting import CLAY, INK, Picture, on_white, plot_triplets, position_colors
@@ -148,6 +149,18 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
         Exhibit(shape_id, *pair, (image, drawn[2 * place], drawn[2 * place + 1]), captions[place])  # pyright: ignore
         for place, (shape_id, pair, image) in enumerate(zip(rows["shape_id"], meshes, images, strict=True))
     ]
+
+
+def view_row(trained: Trained, shape: Shape, methods: Sequence[str], seed: int = 0) -> list[Picture | None]:
+    """A shape's fixed view, the truth, and what each method reconstructs; then a random view and the same again."""
+    store, row = trained.collection.store, []
+    frame = store.read_normalization(shape)
+    for number, image in enumerate(split_views([shape], store, 1, seed)[0][0]):
+        latents = [trained.encode(method, image[None])[0] for method in methods]
+        meshes = [maybe(trained.decode, latent, frame) for latent in latents]
+        truth = [shape.load()] if number == 0 else []
+        row += [image, *posters([*truth, *meshes], CLAY[shape.category], trained.shelf)]
+    return row
 
 
 def gallery(shown: Sequence[Exhibit], per_row: int = 2, tile: float = 1.2) -> Figure:
