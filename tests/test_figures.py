@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from scipy.stats import ortho_group
 
-from tpl.figures import picture_grid, plot_kinds, posters, principal_components, spread_of_views, spread_out
+from tpl.figures import picture_grid, plot_kinds, posters, principal_components, solid, spread_of_views, spread_out
 from tpl.plotting import CLAY, use_style
+from tpl.scenes import steps_scene
 
 BALL, CUBE = trimesh.creation.icosphere(2, 0.4), trimesh.creation.box((0.5, 0.5, 0.5))
 GREY = np.full((8, 8, 3), 128, np.uint8)
@@ -43,6 +44,17 @@ def test_a_poster_in_the_meshs_own_colours_knows_them(tmp_path):
     )
     first, second = posters([red, blue], "vertex", tmp_path, 16, jobs=1)
     assert first[8, 8, 0] > first[8, 8, 2] and second[8, 8, 2] > second[8, 8, 0]
+
+
+def test_a_scene_draws_its_poster_once_for_each_content(tmp_path, monkeypatch):
+    made = solid({"ball": BALL}, "one", tmp_path, CLAY["chairs"])
+    solid({"ball": BALL}, "two", tmp_path, CLAY["sofas"])
+    solid({"cube": CUBE}, "three", tmp_path, CLAY["chairs"])
+    steps = solid({"ball": BALL, "cube": CUBE}, "steps", tmp_path, CLAY["chairs"], steps_scene)
+    assert steps.steps == ("ball", "cube") and len(list((tmp_path / "scenes").iterdir())) == 4
+    monkeypatch.setattr("tpl.scenes._poster", lambda *_: pytest.fail("drawn again"))
+    again = solid({"ball": BALL}, "another-name", tmp_path, CLAY["chairs"])
+    assert again.poster == made.poster and again.name == "another-name"
 
 
 def test_a_grid_has_a_place_for_each_picture_and_words_where_there_is_none():

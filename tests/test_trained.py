@@ -103,6 +103,8 @@ def test_a_code_without_surface_is_a_row_with_its_reason(trained, monkeypatch):
 def test_encoders_are_scored_on_the_fixed_and_a_random_view_and_exhibited(trained):
     rows = score_views("chairs", trained.collection, trained.runs, "validation", 1, resolution=16)
     assert rows[["method", "view"]].values.tolist() == [[ENCODER, "fix"], [ENCODER, "rnd0"]]
+    fixed = score_views("chairs", trained.collection, trained.runs, "validation", 1, 16, kinds=["fix"])
+    assert fixed["chamfer"].tolist() == rows["chamfer"].tolist()[:1]
     (exhibit,) = exhibits(trained, ENCODER, rows[rows["view"] == "fix"], size=32)
     assert exhibit.caption == f"{1000 * rows['chamfer'][0]:.2f}"
     assert [picture.shape for picture in exhibit.triplet] == [(32, 32, 3)] * 3

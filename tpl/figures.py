@@ -1,7 +1,7 @@
 """Figures that chapters share: posters of meshes, drawn once; grids of pictures; codes in the plane."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from tpl.files import write_atomically
 from tpl.meshes import Normalization
 from tpl.plotting import CLAY, INK, Picture, on_white, plot_triplets, position_colors
 from tpl.rendering import POSTER, Camera, raycast, render_poster
+from tpl.scenes import Scene, mesh_scene
 from tpl.shapes import Shape
 from tpl.trained import NO_SHAPE, Trained, digest, maybe
 
@@ -177,6 +178,23 @@ def spread_out(rows: pd.DataFrame, worst: int, others: int) -> pd.DataFrame:
     left = len(rows) - worst
     places = np.linspace(0, left, min(others, max(left, 0)) + 1).round().astype(int)[1:] + worst - 1
     return rows.iloc[[*range(min(worst, len(rows))), *places]]
+
+
+def solid(
+    meshes: Mapping[str, trimesh.Trimesh],
+    name: str,
+    shelf: Path | str,
+    color: tuple[int, int, int] | None = None,
+    make: Callable[..., Scene] = mesh_scene,
+) -> Scene:
+    """A 3D scene (`mesh_scene` or `steps_scene`) whose poster is drawn once and kept."""
+    content = [part for label, mesh in meshes.items() for part in (label, *_content(mesh, color or "vertex"))]
+    look = (make.__name__, color, Path(raycast.__file__).read_bytes())
+    file = Path(shelf) / "scenes" / f"{digest(*look, *content)}.png"
+    scene = make(meshes, name=name, color=color, poster=file.read_bytes() if file.exists() else None)
+    if not file.exists():
+        write_atomically(file, lambda path: path.write_bytes(scene.poster))
+    return scene
 
 
 def painted_by_place(

@@ -151,18 +151,21 @@ def score_views(
     resolution: int = 64,
     seed: int = 0,
     device: str = "cpu",
+    methods: Sequence[str] = tuple(FOLDERS),
+    kinds: Sequence[str] = ("fix", "rnd0"),
 ) -> pd.DataFrame:
-    """How well each encoder does on the first `count` shapes of a split: the fixed view and one random view."""
+    """How well encoders do on the first `count` shapes of a split: the fixed view and one random view."""
     trained = Trained(runs, category, collection, resolution, device)
     shapes = collection.shapes(category, split)[:count]
     views, names = split_views(shapes, collection.store, 1, seed)
     asked = []
-    for method in trained.encoders:
+    for method in [method for method in methods if method in trained.encoders]:
         codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
         asked += [
             (shape, name, method, codes[row, column])
             for row, shape in enumerate(shapes)
             for column, name in enumerate(names)
+            if name in kinds
         ]
     return score_codes(trained, asked, seed)
 

@@ -83,7 +83,10 @@ def fit(
     """
     learnt = [list(group.parameters) for group in groups]
     device = learnt[0][0].device
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=mixed_precision(config.precision, device))
+    # accelerate settles devices, machines and saved states; it fixes one precision for a whole process, where phases
+    # of one session may differ, so that choice is made here.
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    half = half_precision(config.precision, device)
     optimizer = torch.optim.AdamW(
         [{"params": parameters, "lr": group.rate} for parameters, group in zip(learnt, groups, strict=True)],
         weight_decay=weight_decay,
@@ -107,7 +110,9 @@ def fit(
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
         for group, parameters in zip(groups, optimizer.param_groups, strict=True):
             parameters["lr"] = group.rate * rate_factor(config, done)
-        terms = prepared(draw(generator, done), done)
+        batch = draw(generator, done)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            terms = prepared(batch, done)
         optimizer.zero_grad()
         accelerator.backward(sum(terms.values()))
         optimizer.step()
@@ -144,17 +149,14 @@ def rate_factor(config: TrainingConfig, done: float) -> float:
     return 1.0
 
 
-def mixed_precision(precision: str, device: torch.device) -> str:
-    """accelerate's word for a precision: "auto" is bf16 where matrices multiply faster in it."""
-    if precision == "fp32":
-        return "no"
-    if precision == "bf16":
-        return "bf16"
+def half_precision(precision: str, device: torch.device) -> bool:
+    """Whether matrices are multiplied in bfloat16; "auto" is yes where that is faster."""
+    if precision != "auto":
+        return precision == "bf16"
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+        return torch.cuda.is_bf16_supported()
     # On a CPU bfloat16 pays only with instructions for it; without them it is emulated and slower.
-    has_instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if has_instructions else "no"
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def latest_state(folder: Path) -> Path | None:
