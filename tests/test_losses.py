@@ -85,3 +85,27 @@ def test_code_prior_is_the_mean_norm_and_latent_l1_the_mean_difference():
     codes = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
     assert code_prior(codes) == pytest.approx(3.0)
     assert latent_l1(codes, torch.zeros(2, 2)) == pytest.approx(2.0)
+
+
+def test_one_sided_truncation_is_its_formula_and_always_pulls_a_wrong_prediction_back():
+    total = 0.0
+    for f, s in zip(PREDICTED.flatten().tolist(), TARGET.flatten().tolist(), strict=True):
+        if s >= 0.1:
+            total += max(0.1 - f, 0)
+        elif s <= -0.1:
+            total += max(f + 0.1, 0)
+        else:
+            total += abs(f - s)
+    torch.testing.assert_close(
+        curriculum_l1(PREDICTED, TARGET, one_sided=True), torch.tensor(total / PREDICTED.numel())
+    )
+    for start, truth in ((0.7, 0.05), (0.7, -0.3), (-0.7, 0.3), (-0.7, -0.05)):
+        predicted = torch.tensor([start], requires_grad=True)
+        curriculum_l1(predicted, torch.tensor([truth]), one_sided=True).backward()
+        assert predicted.grad.item() == (1.0 if start > truth else -1.0)
+        published = torch.tensor([start], requires_grad=True)
+        curriculum_l1(published, torch.tensor([truth])).backward()
+        assert published.grad.item() == 0  # the published clamp: dead
+    free = torch.tensor([0.7, -0.7], requires_grad=True)
+    curriculum_l1(free, torch.tensor([0.3, -0.3]), one_sided=True).backward()
+    assert (free.grad == 0).all()  # far on the right side costs nothing

@@ -60,7 +60,7 @@ def fit_codes(
             if iteration == config.iterations // 2:
                 optimizer.param_groups[0]["lr"] = config.rate / 10
             batch = table.draw(rows, config.points, generator)
-            error = curriculum_l1(model(batch.points, latent), batch.sdf, truncation=config.truncation)
+            error = curriculum_l1(model(batch.points, latent), batch.sdf, truncation=config.truncation, one_sided=True)
             # A mean over shapes would weaken each one's step; Adam does not mind, the prior would.
             loss = len(table) * error + config.prior * latent.square().mean(dim=1).sum()
             optimizer.zero_grad()

@@ -24,6 +24,7 @@ def curriculum_l1(
     epsilon: float = 0.0,
     hardness: float = 0.0,
     truncation: float = 0.1,
+    one_sided: bool = False,
 ) -> Float[Tensor, ""]:
     """L1 between truncated distances, forgiving below epsilon and stricter where the sign is wrong or nearly so.
 
@@ -36,10 +37,20 @@ def curriculum_l1(
         epsilon: Errors up to here cost nothing.
         hardness: Share by which half-hearted predictions cost more, and overshooting ones less.
         truncation: Both are clamped to this distance from zero.
+        one_sided: A prediction is clamped only where the target is, and on its side alone. The published clamp has no
+            gradient wherever a prediction lies beyond the truncation, right or wrong, so that a network that starts
+            or strays there with all its outputs never comes back.
 
     Source: Eq. 5; Duan et al. 2020 (Curriculum DeepSDF), Eq. 4 and 5.
     """
-    predicted, target = (x.clamp(-truncation, truncation) for x in (predicted, target))
+    if one_sided:
+        far = float("inf")
+        low = torch.where(target <= -truncation, -truncation, -far)
+        high = torch.where(target >= truncation, truncation, far)
+        predicted = predicted.clamp(low, high)
+    else:
+        predicted = predicted.clamp(-truncation, truncation)
+    target = target.clamp(-truncation, truncation)
     error = F.relu((predicted - target).abs() - epsilon)
     if hardness:
         error = error * (1 + hardness * target.sign() * (target - predicted).sign())

@@ -24,8 +24,6 @@ class Template(nn.Module):
         self.first = wrap(nn.Linear(3, hidden))
         self.hidden = nn.ModuleList(wrap(nn.Linear(hidden, hidden)) for _ in widths[2:])
         self.last = nn.Linear(hidden, 1)
-        # A random bias can put a narrow network's whole output beyond the loss's truncation, where nothing is learnt.
-        nn.init.zeros_(self.last.bias)
         self.dropout = dropout
 
     def forward(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:

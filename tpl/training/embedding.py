@@ -27,6 +27,7 @@ class EmbeddingConfig(TrainingConfig):
     inside_share: float = Field(default=0.4, ge=0, le=1)
     cross_share: float = Field(default=0.4, ge=0, lt=1)  # ours; needs cross samples
     truncation: float = Field(default=0.1, gt=0)
+    one_sided: bool = True  # ours: a prediction beyond the truncation on the wrong side is still pulled back
     outputs: Literal["curriculum", "last"] = "curriculum"  # "last": plain L1 on the last step's output
     pointwise_weight: NonNegativeFloat = 0.005
     pointwise_outputs: Literal["all", "last"] = "all"
@@ -83,7 +84,7 @@ def warp_terms(
     levels = CURRICULUM[-len(steps) :] if config.outputs == "curriculum" else [(0.0, 0.0)]
     predicted = model.template(path[steps])  # the evaluations of all outputs are one batch
     errors = [
-        curriculum_l1(output, sdf, epsilon, hardness, config.truncation)
+        curriculum_l1(output, sdf, epsilon, hardness, config.truncation, config.one_sided)
         for output, (epsilon, hardness) in zip(predicted, levels, strict=True)
     ]
     ramp = min(1.0, done / config.ramp) if config.ramp else 1.0

@@ -18,6 +18,7 @@ EMBEDDING: dict[str, dict[str, Any]] = {
     "paper": dict(  # Eq. 9 to the letter: its labels stand for the wrong terms, and no code prior
         inside_share=0.5,
         cross_share=0.0,
+        one_sided=False,
         pointwise_weight=0.00002,
         pointwise_boost=1.0,
         pointwise_outputs="last",
@@ -28,6 +29,7 @@ EMBEDDING: dict[str, dict[str, Any]] = {
     "authors": dict(  # the released code: smaller pair weight, faster template
         inside_share=0.5,
         cross_share=0.0,
+        one_sided=False,
         pointpair_weight=0.00002 * PAIRS_PER_POINT,
         template_rate=1e-3,
     ),

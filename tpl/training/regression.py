@@ -74,7 +74,7 @@ class RegressionObjective(nn.Module):
         if not uses_decoder(config, done):
             return {"latent": config.latent_weight * latent_term}
         predicted = decoder(batch.points, latent)
-        sdf_term = curriculum_l1(predicted, batch.sdf, truncation=config.truncation)
+        sdf_term = curriculum_l1(predicted, batch.sdf, truncation=config.truncation, one_sided=True)
         return {"sdf": config.sdf_weight * sdf_term, "latent": config.sdf_latent_weight * latent_term}
 
 
