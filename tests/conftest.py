@@ -1,10 +1,14 @@
 """What several test files share: markers, and a book of two pages, executed and built once."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Small networks on several threads spend their time waiting for each other; set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 

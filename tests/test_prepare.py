@@ -66,7 +66,8 @@ def test_the_files_are_those_of_the_description(prepared):
     for kind, count in {"easy": 2, "hard": 2, "fixed": 1}.items():
         folder = store.root / f"Views/{stem}/{kind}"
         assert sorted(file.name for file in (folder / "image").iterdir()) == [f"{n:02d}.png" for n in range(count)]
-        assert Image.open(folder / "image/00.png").size == (32, 32)
+        with Image.open(folder / "image/00.png") as image:
+            assert image.size == (32, 32)
         lines = (folder / "rendering_metadata.txt").read_text().splitlines()
         assert all(line.split()[4:7] == ["35.0", "32.0", "1.75"] for line in lines) and len(lines) == count
 

@@ -91,7 +91,7 @@ def test_phase_1_learns_the_radii(embedding):
     line = np.stack([np.linspace(0, 1, 200), np.zeros(200), np.zeros(200)], axis=1)
     for code, radius in zip(embedding.codes, RADII, strict=True):
         sdf = embedding.model.shape(code)(line)
-        assert abs(np.argmax(sdf > 0) / 199 - radius) < 0.03
+        assert abs(np.argmax(sdf > 0) / 199 - radius) < 0.05
 
 
 def test_the_history_has_every_term_and_their_sum(embedding):
@@ -264,7 +264,7 @@ def test_schedules():
     assert rate_factor(cosine, 0.1) == pytest.approx(1)
     assert rate_factor(cosine, 0.55) == pytest.approx(0.5)
     halving = TrainingConfig(epochs=1, schedule="halving", halvings=4)
-    assert [rate_factor(halving, done) for done in (0, 0.3, 0.5, 0.99)] == [1, 0.5, 0.25, 0.125]
+    assert [rate_factor(halving, done) for done in (0.0, 0.3, 0.5, 0.99)] == [1, 0.5, 0.25, 0.125]
     assert rate_factor(TrainingConfig(epochs=1, schedule="constant"), 0.9) == 1
 
 

@@ -56,12 +56,18 @@ def pair_chapters() -> None:
 
 
 def publish_run(profile: str = DEFAULT_PROFILE) -> None:
-    """Copy a finished run of the whole book to book/executed, cleaned, to be committed.
+    """Copy a finished run of the whole book to book/executed, cleaned, to be committed, with the README's picture.
 
     Args:
         profile: Which run.
     """
     print(f"the published run: {publish(Book(ROOT), profile)}")
+    from tpl.experiments import ENCODER_SDF
+    from tpl.figures import teaser
+
+    picture = ROOT / "book" / "_static" / "teaser.png"
+    teaser(ROOT / "data" / profile, ROOT / "runs" / profile, ENCODER_SDF, picture)
+    print(f"the picture of the README: {picture}")
 
 
 def prepare(

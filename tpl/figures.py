@@ -16,13 +16,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from tpl.collection import open_collection
+from tpl.evaluation import read_results
 from tpl.experiments import split_views
 from tpl.files import write_atomically
 from tpl.meshes import Normalization
 from tpl.plotting import CLAY, INK, Picture, on_white, plot_triplets, position_colors
 from tpl.rendering import POSTER, Camera, raycast, render_poster
 from tpl.scenes import Scene, mesh_scene
-from tpl.shapes import Shape
+from tpl.shapes import CATEGORIES, Shape
 from tpl.trained import NO_SHAPE, Trained, digest, maybe
 
 
@@ -171,6 +173,19 @@ def gallery(shown: Sequence[Exhibit], per_row: int = 2, tile: float = 1.2) -> Fi
     fig, axes = _tight_subplots(lines, 3 * per_row, size)
     plot_triplets(axes, [exhibit.triplet for exhibit in shown], [exhibit.caption for exhibit in shown])
     return fig
+
+
+def teaser(data: Path | str, runs: Path | str, method: str, path: Path) -> None:
+    """Writes the picture of the README: of each category the two test shapes around the median of the fixed view."""
+    shown: list[Exhibit] = []
+    for category in CATEGORIES:
+        rows = read_results(Path(runs) / "results" / f"{category}_test.csv")
+        rows = rows[(rows["method"] == method) & (rows["view"] == "fix")].sort_values(by="chamfer")
+        middle = rows.iloc[max(len(rows) // 2 - 1, 0) : len(rows) // 2 + 1]
+        shown += exhibits(Trained(runs, category, open_collection(data)), method, middle)
+    figure = gallery(shown)
+    write_atomically(path, lambda file: figure.savefig(file, dpi=110))
+    plt.close(figure)
 
 
 def spread_out(rows: pd.DataFrame, worst: int, others: int) -> pd.DataFrame:

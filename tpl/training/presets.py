@@ -6,7 +6,7 @@ the configuration classes). Appendix A of the book lists what differs and why.
 
 from typing import Any
 
-from tpl.settings import Preset, SettingsError, validated
+from tpl.settings import SettingsError, validated
 from tpl.training.embedding import EmbeddingConfig
 from tpl.training.regression import RegressionConfig
 
@@ -44,7 +44,7 @@ REGRESSION: dict[str, dict[str, Any]] = {
 }
 
 
-def embedding_config(preset: Preset = "fixed", **changes: Any) -> EmbeddingConfig:
+def embedding_config(preset: str = "fixed", **changes: Any) -> EmbeddingConfig:
     """Phase 1 as one of the presets has it, with some fields changed.
 
     Raises:
@@ -53,7 +53,7 @@ def embedding_config(preset: Preset = "fixed", **changes: Any) -> EmbeddingConfi
     return validated(EmbeddingConfig, {**_preset(EMBEDDING, preset), **changes})
 
 
-def regression_config(preset: Preset = "fixed", **changes: Any) -> RegressionConfig:
+def regression_config(preset: str = "fixed", **changes: Any) -> RegressionConfig:
     """Phase 2 as one of the presets has it, with some fields changed; raises as `embedding_config`."""
     return validated(RegressionConfig, {**_preset(REGRESSION, preset), **changes})
 
