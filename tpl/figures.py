@@ -180,7 +180,8 @@ def teaser(data: Path | str, runs: Path | str, method: str, path: Path) -> None:
     shown: list[Exhibit] = []
     for category in CATEGORIES:
         rows = read_results(Path(runs) / "results" / f"{category}_test.csv")
-        rows = rows[(rows["method"] == method) & (rows["view"] == "fix")].sort_values(by="chamfer")
+        asked = (rows["method"] == method) & (rows["view"] == "fix")
+        rows = rows.loc[asked].sort_values(by="chamfer")
         middle = rows.iloc[max(len(rows) // 2 - 1, 0) : len(rows) // 2 + 1]
         shown += exhibits(Trained(runs, category, open_collection(data)), method, middle)
     figure = gallery(shown)
