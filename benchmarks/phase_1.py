@@ -78,7 +78,8 @@ def measure(sizes: tuple[int, int, int]) -> tuple[float, float, float]:
     def published() -> torch.Tensor:
         return loss_of(plain.outputs(points, latent), sdf)
 
-    apart = float((ours() - published()).abs() / published())
+    with torch.no_grad():
+        apart = float((ours() - published()).abs() / published())
     times: dict[str, list[float]] = {"plain": [], "ours": []}
     for round_ in range(ROUNDS + 1):
         for name, function in {"plain": published, "ours": ours}.items():
