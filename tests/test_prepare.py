@@ -46,7 +46,7 @@ def prepared(tmp_path_factory):
 
 
 def test_the_files_are_those_of_the_description(prepared):
-    """A reader from METHOD's layout alone: no name of `tpl.store` is used."""
+    """A reader from the layout's description alone: no name of `tpl.store` is used."""
     store, _, _ = prepared
     stem = "balls/03001627/ball-1"
     with np.load(store.root / f"SdfSamples/{stem}.npz") as arrays:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 CURRICULUM = ((0.025, 0.0), (0.01, 0.1), (0.0025, 0.2), (0.0, 0.5))
-"""Tolerance epsilon and hardness lambda of the outputs after warp steps 2, 4, 6 and 8 (METHOD of DIT)."""
+"""Tolerance epsilon and hardness lambda of the outputs after warp steps 2, 4, 6 and 8 (Deep Implicit Templates)."""
 
 HUBER_DELTA = 0.25
 PAIR_EPSILON = 0.5

@@ -47,7 +47,7 @@ class Store:
     # --- signed distances
 
     def write_sdf(self, shape: Shape, samples: SdfSamples, kind: str = "SdfSamples") -> None:
-        """Writes samples split by sign; zero counts as inside, as in METHOD of DIT."""
+        """Writes samples split by sign; zero counts as inside, as in Deep Implicit Templates."""
         rows = np.column_stack([samples.points, samples.sdf]).astype(np.float32)
         outside = samples.sdf > 0
         target = self.path(kind, shape, ".npz")

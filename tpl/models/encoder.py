@@ -28,7 +28,7 @@ class Encoder(nn.Module):
     The head's output is scaled and shifted by the codes' standard deviation and mean (`standardise`), so that an
     untrained head predicts the mean shape; until that is called it predicts the code itself, as the paper does.
 
-    Source: METHOD of the paper, section 3.2; ResNet: He et al. 2016.
+    Source: the paper, section 3.2; ResNet: He et al. 2016.
     """
 
     image_mean: Tensor
