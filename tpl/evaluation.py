@@ -3,7 +3,6 @@
 Nothing here knows a method. A method hands in the mesh that it made of a view, or the error that it met; the
 rows of all methods go into one table, and the figures of the book are made from that table alone."""
 
-import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
+from tpl.files import write_atomically
 from tpl.metrics import F_SCORE_THRESHOLD, chamfer_distance, compare_surfaces
 from tpl.reconstruction import remove_floaters, sample_mesh
 
@@ -411,13 +411,7 @@ def write_results(path: Path, rows: Sequence[dict] | pd.DataFrame, protocol: str
     if missing:
         raise ResultsError(f"nothing written to {path}: the rows lack {', '.join(missing)}")
     table = table[COLUMNS].assign(protocol=protocol, seed=seed, run=run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        table.to_csv(unfinished, index=False)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_atomically(path, lambda partial: table.to_csv(partial, index=False))
 
 
 def read_results(path: Path, made_by: str = "07_tables") -> pd.DataFrame:

@@ -1,10 +1,10 @@
 """A mesh to a file, whole or not at all."""
 
-import os
 from pathlib import Path
 
 import trimesh
 
+from tpl.files import write_atomically
 from tpl.meshes.reading import MeshError
 
 WRITTEN = (".glb", ".obj", ".off", ".ply", ".stl")
@@ -19,10 +19,4 @@ def write_mesh(mesh: trimesh.Trimesh, path: Path | str) -> None:
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
         raise MeshError(f"{path}: a mesh is written as {', '.join(WRITTEN)}; give the file one of these endings")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        mesh.export(str(partial), file_type=path.suffix[1:].lower())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, lambda partial: mesh.export(str(partial), file_type=path.suffix[1:].lower()))

@@ -87,8 +87,7 @@ class RunFolder:
             RunError: There is no finished run, its files are broken, or it is of another model.
         """
         file = self.path / "model.safetensors"
-        if not (self.path / "run.json").exists():
-            raise RunError(f"no finished training in {self.path}: run its chapter or `tpl train` first")
+        self._require_finished()
         try:
             weights.load_state_dict(safetensors.torch.load_file(str(file)), strict=True)
         except RuntimeError as error:
@@ -100,8 +99,7 @@ class RunFolder:
     def shape_of(self, tensor: str) -> list[int]:
         """The shape of one tensor of a finished run, without reading the others."""
         file = self.path / "model.safetensors"
-        if not (self.path / "run.json").exists():
-            raise RunError(f"no finished training in {self.path}: run its chapter or `tpl train` first")
+        self._require_finished()
         try:
             with safetensors.safe_open(str(file), framework="pt") as tensors:
                 return tensors.get_slice(tensor).get_shape()
@@ -110,7 +108,7 @@ class RunFolder:
 
     def digest(self) -> str:
         """A hash of a finished run's weights, for what is trained on top of them."""
-        self.facts()
+        self._require_finished()
         return hashlib.sha256((self.path / "model.safetensors").read_bytes()).hexdigest()[:16]
 
     def config(self) -> dict[str, Any]:
@@ -126,9 +124,12 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` says: device, versions, seconds, peak memory, git commit."""
+        self._require_finished()
+        return _read_json(self.path / "run.json")
+
+    def _require_finished(self) -> None:
         if not (self.path / "run.json").exists():
             raise RunError(f"no finished training in {self.path}: run its chapter or `tpl train` first")
-        return _read_json(self.path / "run.json")
 
     def _set_aside(self) -> Path:
         number = 1
