@@ -43,6 +43,9 @@ ENCODER = "encoder"
 ENCODER_SDF = "encoder (sdf loss)"
 """Our variant, which also learns through the frozen decoder, on shapes without a code, too."""
 
+RETRIEVED = "retrieved"
+"""Any method that answers with a training shape, where it does not matter which."""
+
 FOLDERS = {ENCODER: "encoder", ENCODER_SDF: "encoder_sdf"}
 
 
@@ -141,13 +144,17 @@ def evaluate_category(
         truth, normalization = store.read_surface(shape), store.read_normalization(shape)
         normals = surface_normals(shape, truth)
         judge = functools.partial(_judge, shape, truth, normals, seed)
+        answers: dict[int, dict] = {}  # several views of a shape often retrieve the same one: it is measured once
         for column, view in enumerate(names):
             at = number * len(names) + column
             for method, arm in arms.items():
                 latent = predicted[method][at]
                 rows.append(judge(view, method, _decode(arm.model, latent, resolution, normalization)))
             for method, found in retrieved.items():
-                rows.append(judge(view, method, functools.partial(gallery.mesh, int(found[at]))))
+                answer = int(found[at])
+                if answer not in answers:
+                    answers[answer] = judge(NO_VIEW, RETRIEVED, functools.partial(gallery.mesh, answer))
+                rows.append({**answers[answer], "view": view, "method": method})
         rows.append(judge(NO_VIEW, "mean shape", functools.partial(to_raw, mean, normalization)))
         rows.append(judge(NO_VIEW, "oracle code", _decode(best.model, fitted[number], resolution, normalization)))
     write_results(file, rows, f"{POINTS} points, raw units, grid {resolution}", seed, str(runs))

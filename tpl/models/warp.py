@@ -116,12 +116,13 @@ class _LSTMCell(torch.autograd.Function):
         activated, candidate, cell, squashed = ctx.saved_tensors
         size = candidate.shape[-1]
         enter, forget, _, leave = activated.split(size, dim=-1)
-        inner = cell_gradient + hidden_gradient * leave * (1 - squashed * squashed)
-        gates = activated * (1 - activated)  # sigmoid's derivative; the candidate's part is written over
-        gates[..., :size] *= inner * candidate
-        gates[..., size : 2 * size] *= 0 if ctx.zero else inner * cell
-        gates[..., 2 * size : 3 * size] = inner * enter * (1 - candidate * candidate)
-        gates[..., 3 * size :] *= hidden_gradient * squashed
+        inner = (squashed * squashed).neg_().add_(1).mul_(hidden_gradient).mul_(leave).add_(cell_gradient)
+        gates = (1 - activated).mul_(activated)  # sigmoid's derivative; the candidate's part is written over
+        to_enter, to_forget, to_candidate, to_leave = gates.split(size, dim=-1)
+        to_enter.mul_(inner * candidate)
+        to_forget.mul_(torch.zeros_like(inner) if ctx.zero else inner * cell)
+        torch.mul(inner * enter, (candidate * candidate).neg_().add_(1), out=to_candidate)
+        to_leave.mul_(hidden_gradient * squashed)
         return gates, None if ctx.zero else inner * forget, None
 
 

@@ -39,7 +39,7 @@ class Wing:
         self.y = height + np.tan(np.radians(design.dihedral)) * self.x
         self.lead, self.chord = lead + design.balance - middle, chord
         # thick enough for a grid, at the root more than at the tip
-        self.thickness = np.maximum(design.thickness * chord, (0.0135 - 0.0045 * share) * design.unit)
+        self.thickness = np.maximum(design.thickness * chord, (0.021 - 0.006 * share) * design.unit)
 
     def at(self, x: float) -> tuple[float, float, float]:
         """Height, leading edge and chord at x."""
@@ -103,7 +103,7 @@ def small_plane(
     x, slope = np.array([0, span]), np.radians(dihedral)
     lead = np.column_stack([x, root[0] + np.tan(slope) * x, root[1] + np.tan(np.radians(sweep)) * x])
     chords = chord * np.array([1, taper])
-    thickness = np.maximum(0.1 * chords, design.unit * np.array([0.0115, 0.009]))
+    thickness = np.maximum(0.1 * chords, design.unit * np.array([0.0165, 0.0135]))
     normal = np.array([(0, 1, 0), (-np.sin(slope), np.cos(slope), 0)])
     return _through(lead, chords, thickness, normal)
 
@@ -115,7 +115,7 @@ def _fin(design: Design, base: Vector, size: float = 1.0, cant: float = 0.0, fil
     z = np.array([-fillet * chord, 0.1 * height * back, height * back])
     lead = np.column_stack([np.sin(np.radians(cant)) * y, y, z]) + np.asarray(base, dtype=float)
     chords = chord * np.array([1 + fillet, 1, 0.45])
-    thickness = np.maximum(0.1 * chords, design.unit * np.array([0.0125, 0.0115, 0.009]))
+    thickness = np.maximum(0.1 * chords, design.unit * np.array([0.0175, 0.0165, 0.0135]))
     return _surface(lead, chords, thickness, np.tile([1.0, 0, 0], (3, 1)))
 
 
@@ -153,10 +153,10 @@ def _with_tip(design: Design, wing: Wing) -> tuple[np.ndarray, ...]:
     if design.tip == "winglet":
         rise = min(0.38 * design.chord, 0.13)
         more = last + [(0.28 * rise, 0.14 * rise, 0.2 * tip), (0.5 * rise, rise, 0.2 * tip + 0.75 * rise)]
-        chords, thin, tilted = [0.8 * tip, 0.45 * tip], [0.0095, 0.0085], [(-0.66, 0.75, 0), (-0.97, 0.25, 0)]
+        chords, thin, tilted = [0.8 * tip, 0.45 * tip], [0.0135, 0.0125], [(-0.66, 0.75, 0), (-0.97, 0.25, 0)]
     elif "delta" not in design.planform:
         more = last + [(0.16 * tip, 0, 0.22 * tip)]
-        chords, thin, tilted = [0.6 * tip], [0.0085], [(0, 1, 0)]
+        chords, thin, tilted = [0.6 * tip], [0.0125], [(0, 1, 0)]
     else:
         return lead, wing.chord, wing.thickness, normal
     return (
