@@ -27,7 +27,7 @@ class CollectionConfig(BaseModel):
     test: NonNegativeInt = 16
     seed: NonNegativeInt = 0
     prepare: PrepareConfig = PrepareConfig(
-        sdf_samples=16_000, cross_samples=8000, easy_views=8, hard_views=4, image_size=64
+        sdf_samples=12_000, cross_samples=6000, easy_views=8, hard_views=4, image_size=64
     )
 
 
