@@ -34,6 +34,9 @@ class ViewSDFBatch(NamedTuple):
     index: Int[Tensor, " shapes"]
 
 
+LUMA = (0.299, 0.587, 0.114)
+"""How bright red, green and blue are to the eye."""
+
 Pairs = Literal["views", "augmentations"]
 """What makes two images a positive pair: they are two views of one object, or one view that is augmented twice."""
 
@@ -161,6 +164,12 @@ class ViewTable:
         views = torch.randint(self.images.shape[1], rows.shape, generator=generator, device=self.device)
         return self.images[rows, views].float() / 255
 
+    def grey(self) -> "ViewTable":
+        """The same views without colour."""
+        luma = torch.tensor(LUMA, device=self.device)[:, None, None]
+        grey = [(image.float() * luma).sum(dim=1, keepdim=True).round().byte() for image in self.images]
+        return ViewTable(torch.stack(grey).expand_as(self.images).contiguous())
+
     def draw_pairs(
         self, rows: Int[Tensor, " shapes"], generator: torch.Generator, pairs: Pairs = "views"
     ) -> ViewPairBatch:
@@ -240,7 +249,7 @@ def color_jitter(
     draws = 2 * torch.rand((4, views, 1, 1), generator=generator, device=device) - 1
     brightness, contrast, saturation = 1 + strength * draws[:3]
     eye = torch.eye(3, device=device)
-    luma = torch.tensor([0.299, 0.587, 0.114], device=device).expand(3, 3)
+    luma = torch.tensor(LUMA, device=device).expand(3, 3)
     angle = 2 * torch.pi * hue * draws[3]
     ones = torch.full((3, 3), 1 / 3, device=device)
     axis = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / 3**0.5

@@ -219,7 +219,7 @@ def train_contrastive(
             objective.marks[marks[step]] = objective.marks.new_tensor([step, *found])
         return draw_view_pairs(views, draw_rows(len(views), batch, generator), generator, config)
 
-    learnt = (parameter for parameter in objective.parameters() if parameter.requires_grad)
+    learnt = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     groups = [Group(learnt, config.learning_rate)]
     history = train_or_load(objective, draw, groups, config, steps, folder, data, label=label, progress=progress)
     return _run(objective, history)
