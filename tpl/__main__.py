@@ -94,7 +94,7 @@ def prepare(
 
 
 def train(
-    phase: tyro.conf.Positional[Literal["embedding", "encoder", "encoder_sdf"]],
+    phase: tyro.conf.Positional[Literal["embedding", "encoder", "encoder_sdf", "contrastive"]],
     category: str = "all",
     data: Path = Path("data/quick"),
     runs: Path = Path("runs/quick"),
@@ -105,7 +105,7 @@ def train(
     """Train a phase, or go on where it was interrupted; a finished one is left alone.
 
     Args:
-        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours).
+        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours), contrastive (pre-training).
         category: chairs, sofas, airplanes, or all, side by side.
         data: Folder of the collection; what it lacks is prepared.
         runs: Folder of the run; later phases find the earlier ones there.
@@ -121,6 +121,9 @@ def train(
     if phase == "embedding":
         config = training.embedding_config(preset, **changes)
         work = functools.partial(experiments.embed_category, config=config)
+    elif phase == "contrastive":
+        config = training.contrastive_config(preset, **changes)
+        work = functools.partial(experiments.contrast_category, config=config)
     else:
         ours = {"sdf_weight": 10.0, "standardise": True} if phase == "encoder_sdf" else {}
         method = experiments.ENCODER_SDF if phase == "encoder_sdf" else experiments.ENCODER

@@ -7,6 +7,7 @@ the configuration classes). Appendix A of the book lists what differs and why.
 from typing import Any
 
 from tpl.settings import SettingsError, validated
+from tpl.training.contrastive import ContrastiveConfig
 from tpl.training.embedding import EmbeddingConfig
 from tpl.training.regression import RegressionConfig
 
@@ -43,6 +44,12 @@ REGRESSION: dict[str, dict[str, Any]] = {
     "fixed": dict(),
 }
 
+CONTRASTIVE: dict[str, dict[str, Any]] = {
+    "paper": dict(pairs="augmentations", include_self=True),  # Fig. 4 and Eq. 13 to the letter
+    "authors": dict(pairs="views", start="imagenet"),
+    "fixed": dict(),
+}
+
 
 def embedding_config(preset: str = "fixed", **changes: Any) -> EmbeddingConfig:
     """Phase 1 as one of the presets has it, with some fields changed.
@@ -56,6 +63,11 @@ def embedding_config(preset: str = "fixed", **changes: Any) -> EmbeddingConfig:
 def regression_config(preset: str = "fixed", **changes: Any) -> RegressionConfig:
     """Phase 2 as one of the presets has it, with some fields changed; raises as `embedding_config`."""
     return validated(RegressionConfig, {**_preset(REGRESSION, preset), **changes})
+
+
+def contrastive_config(preset: str = "fixed", **changes: Any) -> ContrastiveConfig:
+    """Contrastive pre-training as one of the presets has it, with some fields changed; raises as `embedding_config`."""
+    return validated(ContrastiveConfig, {**_preset(CONTRASTIVE, preset), **changes})
 
 
 def _preset(table: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
