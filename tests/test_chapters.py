@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from tpl import chapters
 from tpl.chapters import (
     BookError,
     at_root,
@@ -257,6 +260,35 @@ def test_a_warning_of_the_builder_stops_the_site_and_the_old_one_stays(built_boo
         build_site(built_book, run)
     assert "nowhere.md" in capfd.readouterr().err
     assert (built_book.root / "_build" / "html" / "book" / "intro.html").read_text() == before
+
+
+def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mini_book, monkeypatch):
+    """The book of two pages: 01_cubes, then intro. Copying a notebook stands for its execution."""
+
+    def execute(book, chapter, values, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(chapter.notebook, folder)
+
+    monkeypatch.setattr(chapters, "_execute", execute)
+
+    def executed(**options) -> list[str]:
+        told: list[str] = []
+        run_chapters(mini_book, profile="smoke", say=told.append, **options)
+        return [line.split("] ")[1].split(":")[0] for line in told if "]" in line and "kept" not in line]
+
+    assert executed() == ["01_cubes", "intro"]
+    assert executed() == []
+    assert executed(given={"count": "4"}) == ["01_cubes", "intro"]
+    time.sleep(1.1)  # the manifest counts in seconds
+    assert executed(names=["01"]) == ["01_cubes"]  # named, so executed; back to the profile's own count
+    assert executed() == ["intro"]  # it is older than what it reads
+    (mini_book.run_folder("smoke") / "01_cubes.ipynb").unlink()
+    assert executed() == ["01_cubes", "intro"]
+    intro = mini_book.find("intro").source
+    intro.write_text(intro.read_text() + "\nMore.\n")
+    pair(mini_book)
+    assert executed() == ["intro"]
+    assert executed(again=True) == ["01_cubes", "intro"]
 
 
 def test_a_published_run_is_clean_and_complete(built_book):

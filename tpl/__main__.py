@@ -28,15 +28,17 @@ def run(
     chapters: tyro.conf.Positional[tuple[str, ...]] = (),
     profile: str = DEFAULT_PROFILE,
     parameter: Given = [],  # noqa: B006
+    again: bool = False,
 ) -> None:
-    """Execute chapters of the book by papermill, all of them by default.
+    """Execute chapters of the book by papermill, all of them by default; of all, those are kept that have not changed.
 
     Args:
         chapters: Names, or their beginnings: `03`.
         profile: A folder of book/profiles: which parameters the chapters are run with.
         parameter: One parameter, for the chapters that have it: `-p epochs 3 -p category sofas`.
+        again: Execute the whole book even where nothing has changed since.
     """
-    folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter))
+    folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter), again=again)
     print(f"the executed chapters: {folder}")
 
 

@@ -284,12 +284,25 @@ def run_chapters(
     profile: str = DEFAULT_PROFILE,
     given: Mapping[str, Any] | None = None,
     say: Callable[[str], Any] = print,
+    again: bool = False,
 ) -> Path:
     """Executes chapters, all by default, into the profile's run folder, and returns it.
 
     Everything is checked before the first is started. Each starts in the root of the repository. A finished
     one replaces the copy of an earlier run and has its entry in the manifest; one that fails stops the run and
     leaves `<chapter>.failed.ipynb`.
+
+    Of the whole book, the first chapters that were executed already as they would be now are kept: the same text,
+    library, parameters, package versions and device, and later than those before them. From the first that was not,
+    all are executed, since each may read what those before it left.
+
+    Args:
+        book: The book.
+        names: Chapters, which are executed whatever was before; none for the whole book.
+        profile: Which parameters differ from the chapters' defaults.
+        given: Parameters that differ from the profile's.
+        say: Told what happens.
+        again: Whether the whole book is executed even where nothing has changed.
 
     Raises:
         BookError: A wrong name or value, or a chapter that failed.
@@ -299,8 +312,16 @@ def run_chapters(
         check_pair(chapter)
     chosen = chosen_parameters(book, chapters, profile, given or {})
     folder = book.run_folder(profile)
+    keeping, newest = not names and not again, ""
     for number, chapter in enumerate(chapters, start=1):
-        say(f"[{number}/{len(chapters)}] {chapter.name}: {_listed(chosen[chapter.name]) or 'its defaults'}")
+        if keeping:
+            finished = _finished(book, chapter, profile, chosen[chapter.name])
+            keeping = finished >= newest and bool(finished)
+            newest = finished
+        told = "kept: nothing it depends on has changed" if keeping else _listed(chosen[chapter.name]) or "its defaults"
+        say(f"[{number}/{len(chapters)}] {chapter.name}: {told}")
+        if keeping:
+            continue
         start = time.perf_counter()
         _execute(book, chapter, chosen[chapter.name], folder)
         seconds = time.perf_counter() - start
@@ -374,18 +395,37 @@ def _arrow(entry: str) -> str:
     return found[1] if found and plain.lstrip().startswith(("Cell", "Input", "File <ipython")) else ""
 
 
+def _finished(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value]) -> str:
+    """When a chapter was executed as it would be now; empty if it was not."""
+    folder = book.run_folder(profile)
+    kept, now = read_manifest(folder).get(chapter.name), _entry(chapter, profile, values, 0.0)
+    same = ("profile", "source", "library", "parameters", "versions", "device")
+    whole = kept is not None and (folder / f"{chapter.name}.ipynb").exists()
+    return kept["finished"] if whole and all(kept[key] == now[key] for key in same) else ""
+
+
 def record(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
     """Enters an execution in the manifest: what was run, with which parameters, where, and how long it took."""
+    folder = book.run_folder(profile)
+    entries, entry = read_manifest(folder), _entry(chapter, profile, values, seconds)
+    # The second run of a chapter loads its trainings: what they took stays known.
+    before = entries.get(chapter.name, {})
+    same = all(before.get(key) == entry[key] for key in ("parameters", "device"))
+    entry["longest_seconds"] = max(entry["seconds"], before.get("longest_seconds", 0) if same else 0)
+    entries[chapter.name] = entry
+    text = json.dumps({"chapters": entries}, indent=1)
+    write_atomically(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def _entry(chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> dict[str, Any]:
     import torch
 
     from tpl.training.runs import describe_run
 
-    folder = book.run_folder(profile)
-    entries = read_manifest(folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = describe_run(device, seconds)
     facts.pop("peak_memory_gb", None)  # this process's, not the chapter's
-    entry = {
+    return {
         "profile": profile,
         "source": chapter.digest,
         "library": library_digest(),
@@ -395,13 +435,6 @@ def record(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Valu
         "gpu": device.type == "cuda",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
-    # The second run of a chapter loads its trainings: what they took stays known.
-    before = entries.get(chapter.name, {})
-    same = all(before.get(key) == entry[key] for key in ("parameters", "device"))
-    entry["longest_seconds"] = max(entry["seconds"], before.get("longest_seconds", 0) if same else 0)
-    entries[chapter.name] = entry
-    text = json.dumps({"chapters": entries}, indent=1)
-    write_atomically(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
 def library_digest() -> str:
