@@ -7,6 +7,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import igl
 import numpy as np
@@ -34,18 +35,21 @@ from tpl.files import write_atomically
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
 from tpl.meshes import Normalization
 from tpl.reconstruction import extract_mesh
+from tpl.settings import SettingsError
 from tpl.shapes import Shape
 from tpl.store import Store
 from tpl.training import (
     EmbeddingConfig,
     EndToEndConfig,
     RegressionConfig,
+    RunError,
     RunFolder,
     load_embedding,
     train_embedding,
     train_end_to_end,
     train_regression,
 )
+from tpl.training.end_to_end import Start
 
 ENCODER = "encoder"
 """Phase 2 as the paper has it: its name in tables and of its run folder."""
@@ -176,6 +180,18 @@ def starting_trunk(
     from tpl.training.contrastive import load_contrastive  # pyright: ignore
 
     return load_contrastive(folder, device).trunk, [digest]
+
+
+def missing_starts(category: str, runs: Path | str, width: int, device: str = "cpu") -> dict[str, str]:
+    """What stands in the way of each of the four starts of the trunk here; nothing ("") where it can be had."""
+    reasons = {}
+    for start in get_args(Start):
+        try:
+            starting_trunk(start, category, runs, width, device)
+            reasons[start] = ""
+        except (RunError, SettingsError, RuntimeError) as error:  # WeightsUnavailable is the last
+            reasons[start] = str(error)
+    return reasons
 
 
 def evaluate_category(
