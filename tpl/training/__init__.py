@@ -1,8 +1,9 @@
 """The trainings: one loop, an objective for each phase, run folders that resume."""
 
 from tpl.training.embedding import EmbeddingConfig, EmbeddingRun, load_embedding, train_embedding
+from tpl.training.end_to_end import EndToEndConfig, EndToEndRun, load_end_to_end, train_end_to_end
 from tpl.training.loop import TrainingConfig, TrainingInterrupted, fit
-from tpl.training.presets import embedding_config, regression_config
+from tpl.training.presets import embedding_config, end_to_end_config, regression_config
 from tpl.training.regression import RegressionConfig, RegressionRun, load_regression, train_regression
 from tpl.training.runs import RunError, RunFolder
 from tpl.training.side_by_side import side_by_side, training_device
@@ -10,6 +11,8 @@ from tpl.training.side_by_side import side_by_side, training_device
 __all__ = [
     "EmbeddingConfig",
     "EmbeddingRun",
+    "EndToEndConfig",
+    "EndToEndRun",
     "RegressionConfig",
     "RegressionRun",
     "RunError",
@@ -17,12 +20,15 @@ __all__ = [
     "TrainingConfig",
     "TrainingInterrupted",
     "embedding_config",
+    "end_to_end_config",
     "fit",
     "load_embedding",
+    "load_end_to_end",
     "load_regression",
     "regression_config",
     "side_by_side",
     "train_embedding",
+    "train_end_to_end",
     "train_regression",
     "training_device",
 ]
