@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tpl.datasets import SDFTable, ViewTable, color_jitter
+from tpl.datasets import SDFTable, ViewTable, color_jitter, crop, random_resized_crop
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -121,3 +121,80 @@ def test_a_table_says_which_shape_is_empty(tmp_path):
     store.write_sdf(shape, SdfSamples(np.zeros((0, 3), np.float32), np.zeros(0, np.float32)))
     with pytest.raises(StoreError, match=f"{shape.id} has no sample"):
         SDFTable.read([shape], store, "cpu", cross=False)
+
+
+def numbered_views(shapes: int = 3, views: int = 4) -> ViewTable:
+    """Views whose colour is their number: 10 a shape and 1 a view."""
+    numbers = 10 * torch.arange(shapes)[:, None] + torch.arange(views)
+    return ViewTable(numbers[:, :, None, None, None].expand(-1, -1, 3, 2, 2).to(torch.uint8))
+
+
+def numbers(images: torch.Tensor) -> torch.Tensor:
+    return (255 * images[:, 0, 0, 0]).round().int()
+
+
+def test_a_pair_is_two_different_views_of_the_same_shape_and_all_pairs_are_drawn():
+    rows = torch.tensor([2, 0])
+    seen = set()
+    for seed in range(200):
+        batch = numbered_views().draw_pairs(rows, generator(seed))
+        first, second = numbers(batch.first), numbers(batch.second)
+        assert torch.equal(first // 10, rows) and torch.equal(second // 10, rows) and (first != second).all()
+        assert torch.equal(batch.index, rows)
+        seen |= set(zip(first.tolist(), second.tolist(), strict=True))
+    assert len(seen) == 2 * 4 * 3
+
+
+def test_a_pair_of_augmentations_begins_with_one_view_twice():
+    batch = numbered_views(views=1).draw_pairs(torch.tensor([1, 2]), generator(), "augmentations")
+    assert torch.equal(batch.first, batch.second) and numbers(batch.first).tolist() == [10, 20]
+    with pytest.raises(ValueError, match="needs two views a shape and there is one"):
+        numbered_views(views=1).draw_pairs(torch.tensor([1, 2]), generator())
+
+
+def test_a_window_as_large_as_the_image_is_the_image():
+    images = torch.rand((3, 3, 9, 9), generator=generator())
+    whole = crop(images, torch.ones(3), torch.zeros(3, 2))
+    torch.testing.assert_close(whole, images, atol=1e-5, rtol=0)
+    assert torch.equal(random_resized_crop(images, generator(), 0), images)
+
+
+def test_a_moved_window_shows_white_outside():
+    images = torch.rand((2, 3, 8, 8), generator=generator())
+    right, down = crop(images, torch.ones(2), torch.tensor([[2 / 8, 0.0], [0.0, 3 / 8]]))
+    torch.testing.assert_close(right[:, :, :6], images[0, :, :, 2:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(right[:, :, 6:], torch.ones(3, 8, 2))
+    torch.testing.assert_close(down[:, :5], images[1, :, 3:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(down[:, 5:], torch.ones(3, 3, 8))
+
+
+def test_a_smaller_window_is_torchvisions_crop_scaled_up():
+    from torchvision.transforms.v2 import functional as F
+
+    image = torch.rand((1, 3, 16, 16), generator=generator())
+    expected = F.resized_crop(image, 2, 4, 8, 8, [16, 16], antialias=False)
+    found = crop(image, torch.tensor([0.5]), torch.tensor([[0.0, -2 / 16]]))  # rows 2 to 10: their middle 2 above
+    # Apart from the edge, where torchvision has cut and we still see the neighbour.
+    torch.testing.assert_close(found[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-5, rtol=0)
+
+
+@given(strength=st.floats(0.05, 0.95), seed=st.integers(0, 99))
+def test_crops_leave_white_white_and_stay_colours(strength, seed):
+    white = random_resized_crop(torch.ones(2, 3, 6, 6), generator(seed), strength)
+    torch.testing.assert_close(white, torch.ones(2, 3, 6, 6))
+    noise = random_resized_crop(torch.rand((2, 3, 6, 6), generator=generator()), generator(seed), strength)
+    assert noise.min() >= 0 and noise.max() <= 1
+
+
+def test_crops_differ_from_image_to_image():
+    image = torch.rand((1, 3, 12, 12), generator=generator()).expand(6, -1, -1, -1)
+    cropped = random_resized_crop(image, generator(), 0.4)
+    assert len(np.unique(cropped.flatten(1).numpy().round(4), axis=0)) == 6
+
+
+def test_grey_views_are_as_bright_and_have_no_colour():
+    colours = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [200, 200, 200]], dtype=torch.uint8)
+    images = colours[:, None, :, None, None].expand(-1, 2, -1, 3, 3).contiguous()
+    grey = ViewTable(images).grey().images
+    assert grey.shape == images.shape and torch.equal(grey[:, :, :1].expand_as(grey), grey)
+    assert grey[:, 0, 0, 0, 0].tolist() == [76, 150, 29, 200]

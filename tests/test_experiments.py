@@ -10,15 +10,25 @@ from tpl.experiments import (
     ENCODER,
     ENCODER_SDF,
     Gallery,
+    contrast_category,
     embed_category,
     evaluate_category,
+    held_out,
     regress_category,
     split_views,
     surface_normals,
 )
 from tpl.inference import OracleConfig, Reconstructor, encode
 from tpl.prepare import PrepareConfig
-from tpl.training import RunError, embedding_config, regression_config, side_by_side, training_device
+from tpl.training import (
+    RunError,
+    contrastive_config,
+    embedding_config,
+    load_contrastive,
+    regression_config,
+    side_by_side,
+    training_device,
+)
 
 TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=32, template_layers=2, dropout=0.0)
 ORACLE = OracleConfig(iterations=5, points=64)
@@ -139,3 +149,17 @@ def test_a_failed_reconstruction_is_a_row_that_counts(experiment):
     assert row["mean"] >= broken.chamfer.max() > 0 and row["mean"] <= worst + 1e-12
     assert row["failed"] == "2 of 2"
     assert isinstance(summary, pd.DataFrame)
+
+
+def test_contrastive_pre_training_sees_all_training_shapes_and_watches_the_others(experiment):
+    collection, runs, _ = experiment
+    config = contrastive_config(encoder=dict(width=4), epochs=6, pairs_per_batch=2, precision="fp32")
+    folder = contrast_category("sofas", collection, config, runs)
+    assert folder == runs / "sofas" / "contrastive"
+    assert [shape.split for shape in held_out(collection, "sofas")] == ["validation", "test", "test"]
+    run = load_contrastive(folder)
+    assert run.history.step.iloc[-1] == 6 * 2  # three shapes, two a step
+    assert len(run.measures) == 6 and np.isfinite(run.measures).all(axis=None)
+    assert run.measures.retrieval.between(0, 1).all()
+    other = contrast_category("sofas", collection, config, runs, name="contrastive_again")
+    assert other.name == "contrastive_again" and load_contrastive(other).measures.equals(run.measures)

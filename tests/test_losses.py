@@ -1,13 +1,24 @@
 """Each loss against its formula in plain loops, and where its value is known."""
 
 import itertools
+import math
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tpl.losses import CURRICULUM, code_prior, curriculum_l1, latent_l1, pointpair_warp, pointwise_warp
+from tpl.losses import (
+    CURRICULUM,
+    byol_loss,
+    code_prior,
+    curriculum_l1,
+    info_nce_loss,
+    latent_l1,
+    nt_xent_loss,
+    pointpair_warp,
+    pointwise_warp,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 PREDICTED, TARGET = 0.1 * torch.randn((2, 3, 40), generator=GENERATOR)
@@ -109,3 +120,71 @@ def test_one_sided_truncation_is_its_formula_and_always_pulls_a_wrong_prediction
     free = torch.tensor([0.7, -0.7], requires_grad=True)
     curriculum_l1(free, torch.tensor([0.3, -0.3]), one_sided=True).backward()
     assert (free.grad == 0).all()  # far on the right side costs nothing
+
+
+FIRST, SECOND = torch.randn((2, 5, 6), generator=GENERATOR)
+
+
+def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+@pytest.mark.parametrize(("temperature", "include_self"), [(0.07, False), (0.5, False), (0.5, True)])
+def test_nt_xent_is_its_formula(temperature, include_self):
+    views = [*FIRST, *SECOND]
+    total = 0.0
+    for i in range(10):
+        j = (i + 5) % 10
+        terms = [math.exp(cosine(views[i], views[k]) / temperature) for k in range(10) if include_self or k != i]
+        total -= math.log(math.exp(cosine(views[i], views[j]) / temperature) / sum(terms))
+    loss = nt_xent_loss(FIRST, SECOND, temperature, include_self)
+    torch.testing.assert_close(loss, torch.tensor(total / 10))
+
+
+@given(pairs=st.integers(1, 40), temperature=st.floats(0.05, 2), include_self=st.booleans())
+def test_nt_xent_of_equal_embeddings_is_known(pairs, temperature, include_self):
+    same = torch.ones(pairs, 3)
+    strangers = 2 * pairs - (not include_self)
+    assert nt_xent_loss(same, same, temperature, include_self) == pytest.approx(math.log(strangers), abs=1e-4)
+
+
+def test_nt_xent_of_perfect_separated_pairs_is_near_0_but_not_with_k_equal_i():
+    corners = torch.eye(6)
+    assert nt_xent_loss(corners, 3 * corners, temperature=0.07) < 1e-4
+    assert nt_xent_loss(corners, 3 * corners, 0.07, include_self=True) == pytest.approx(math.log(2), abs=1e-4)
+
+
+@given(seed=st.integers(0, 99), temperature=st.floats(0.05, 2))
+def test_nt_xent_is_symmetric_and_with_k_equal_i_not_below_ln_2(seed, temperature):
+    first, second = torch.randn((2, 4, 3), generator=torch.Generator().manual_seed(seed))
+    for include_self in (False, True):
+        loss = nt_xent_loss(first, second, temperature, include_self)
+        torch.testing.assert_close(loss, nt_xent_loss(second, first, temperature, include_self))
+    assert nt_xent_loss(first, second, temperature, include_self=True) >= math.log(2) - 1e-6
+
+
+def test_nt_xent_keeps_its_precision_under_autocast():
+    first, second = torch.randn((2, 8, 16), generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = nt_xent_loss(first, second)
+    assert torch.equal(half, nt_xent_loss(first, second))
+
+
+def test_info_nce_is_its_formula_and_leaves_out_the_same_object():
+    queue = torch.randn((7, 6), generator=torch.Generator().manual_seed(1))
+    same = torch.zeros(5, 7, dtype=torch.bool)
+    same[1, 3] = same[4, 0] = same[4, 6] = True
+    for mask in (None, same):
+        total = 0.0
+        for i in range(5):
+            positive = math.exp(cosine(FIRST[i], SECOND[i]) / 0.2)
+            negatives = [math.exp(cosine(FIRST[i], queue[k]) / 0.2) for k in range(7) if mask is None or not mask[i, k]]
+            total -= math.log(positive / (positive + sum(negatives)))
+        torch.testing.assert_close(info_nce_loss(FIRST, SECOND, queue, 0.2, mask), torch.tensor(total / 5))
+
+
+def test_byol_is_the_squared_distance_on_the_sphere():
+    total = sum(float((a / a.norm() - b / b.norm()).square().sum()) for a, b in zip(FIRST, SECOND, strict=True))
+    torch.testing.assert_close(byol_loss(FIRST, SECOND), torch.tensor(total / 5))
+    assert byol_loss(FIRST, 2 * FIRST) == pytest.approx(0, abs=1e-6)
+    assert byol_loss(FIRST, -FIRST) == pytest.approx(4, abs=1e-6)

@@ -1,14 +1,29 @@
 """The networks: their size in the paper, their formula, and what a warp must be before it has learnt."""
 
+from urllib.error import URLError
+
 import numpy as np
 import pytest
 import torch
 from jaxtyping import TypeCheckError
 from torch import nn
 
-from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, Encoder, EncoderConfig, Template, Warp
-from tpl.models.encoder import resnet18_trunk
+from tpl.models import (
+    DeepImplicitTemplate,
+    DeepImplicitTemplateConfig,
+    Encoder,
+    EncoderConfig,
+    Template,
+    Warp,
+    WeightsUnavailable,
+    imagenet_trunk,
+    predictor,
+    projection_head,
+    resnet18_trunk,
+)
+from tpl.models.encoder import normalise
 from tpl.models.warp import lstm_cell, split_exactly
+from tpl.settings import SettingsError
 
 SMALL = DeepImplicitTemplateConfig(latent_dim=5, warp_hidden=16, warp_steps=3, template_hidden=16)
 
@@ -187,3 +202,60 @@ def test_an_encoder_that_was_standardised_starts_at_the_mean_code():
     nn.init.ones_(encoder.head.bias)
     spread = codes.mean(dim=0) + codes.std(dim=0, correction=0)
     torch.testing.assert_close(encoder(torch.rand(1, 3, 32, 32))[0, [0, 2, 3]], spread[[0, 2, 3]])
+
+
+def test_a_trunk_sees_images_in_the_units_of_imagenet():
+    from torchvision.models import ResNet18_Weights
+
+    images = torch.rand(2, 3, 224, 224)
+    reference = ResNet18_Weights.IMAGENET1K_V1.transforms(resize_size=224)
+    torch.testing.assert_close(normalise(images), reference(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def weight_file(tmp_path, monkeypatch):
+    """Where torchvision keeps its ImageNet weights, in a folder that holds none; nothing is downloaded."""
+
+    def refuse(*arguments, **options):
+        raise URLError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder / "resnet18-f37072fd.pth"
+
+
+def test_imagenet_weights_are_loaded_as_torchvision_has_them(weight_file):
+    from torchvision.models import resnet18
+
+    torch.manual_seed(3)
+    reference = resnet18(weights=None).train()
+    reference(torch.rand(4, 3, 64, 64))  # so that the running statistics are not the initial ones
+    torch.save(reference.state_dict(), weight_file)
+    reference.fc = nn.Identity()
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(imagenet_trunk().eval()(images), reference.eval()(images), rtol=1e-3, atol=1e-4)
+
+
+def test_imagenet_weights_that_cannot_be_had_are_one_sentence(weight_file):
+    with pytest.raises(WeightsUnavailable) as refusal:
+        imagenet_trunk()
+    sentence = str(refusal.value)
+    assert f"no route to host>): put {weight_file.name} into {weight_file.parent}" in sentence
+    assert "\n" not in sentence
+    weight_file.write_bytes(b"no weights")
+    with pytest.raises(WeightsUnavailable, match="resnet18-f37072fd.pth into"):
+        imagenet_trunk()
+    torch.save({"conv1.weight": torch.zeros(1)}, weight_file)
+    with pytest.raises(WeightsUnavailable, match="does not hold torchvision's ResNet-18: remove it"):
+        imagenet_trunk()
+    with pytest.raises(SettingsError, match="of width 64, not 32"):
+        imagenet_trunk(32)
+
+
+def test_heads_are_as_wide_as_the_trunk_s_features():
+    head, guess = projection_head(64), predictor(32)
+    assert [tuple(layer.weight.shape) for layer in head if isinstance(layer, nn.Linear)] == [(64, 64), (128, 64)]
+    assert parameters(projection_head()) == 512 * 512 + 512 + 512 * 128 + 128
+    assert guess(head(torch.rand(3, 64))).shape == (3, 128)

@@ -94,7 +94,9 @@ def prepare(
 
 
 def train(
-    phase: tyro.conf.Positional[Literal["embedding", "encoder", "encoder_sdf", "end_to_end", "end_to_end_contrastive"]],
+    phase: tyro.conf.Positional[
+        Literal["embedding", "encoder", "encoder_sdf", "contrastive", "end_to_end", "end_to_end_contrastive"]
+    ],
     category: str = "all",
     data: Path = Path("data/quick"),
     runs: Path = Path("runs/quick"),
@@ -105,7 +107,8 @@ def train(
     """Train a phase, or go on where it was interrupted; a finished one is left alone.
 
     Args:
-        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours); end_to_end or end_to_end_contrastive.
+        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours), contrastive (pre-training),
+            end_to_end or end_to_end_contrastive.
         category: chairs, sofas, airplanes, or all, side by side.
         data: Folder of the collection; what it lacks is prepared.
         runs: Folder of the run; later phases find the earlier ones there.
@@ -127,6 +130,9 @@ def train(
         method = experiments.END_TO_END_CONTRASTIVE if contrastive else experiments.END_TO_END
         config = training.end_to_end_config(preset, **{"start": start, **changes})
         work = functools.partial(experiments.end_to_end_category, config=config, method=method)
+    elif phase == "contrastive":
+        config = training.contrastive_config(preset, **changes)
+        work = functools.partial(experiments.contrast_category, config=config)
     else:
         ours = {"sdf_weight": 10.0, "standardise": True} if phase == "encoder_sdf" else {}
         method = experiments.ENCODER_SDF if phase == "encoder_sdf" else experiments.ENCODER

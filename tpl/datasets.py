@@ -5,12 +5,13 @@ copy stands between the data and the network.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from tpl.shapes import Shape
 from tpl.store import Store, StoreError
@@ -31,6 +32,21 @@ class ViewSDFBatch(NamedTuple):
     points: Float[Tensor, "shapes points 3"]
     sdf: Float[Tensor, "shapes points"]
     index: Int[Tensor, " shapes"]
+
+
+LUMA = (0.299, 0.587, 0.114)
+"""How bright red, green and blue are to the eye."""
+
+Pairs = Literal["views", "augmentations"]
+"""What makes two images a positive pair: they are two views of one object, or one view that is augmented twice."""
+
+
+class ViewPairBatch(NamedTuple):
+    """Two images of each of some shapes."""
+
+    first: Float[Tensor, "shapes 3 height width"]  # RGB in 0 to 1, on white
+    second: Float[Tensor, "shapes 3 height width"]
+    index: Int[Tensor, " shapes"]  # row of the table of views
 
 
 class SDFTable:
@@ -148,6 +164,67 @@ class ViewTable:
         views = torch.randint(self.images.shape[1], rows.shape, generator=generator, device=self.device)
         return self.images[rows, views].float() / 255
 
+    def grey(self) -> "ViewTable":
+        """The same views without colour."""
+        luma = torch.tensor(LUMA, device=self.device)[:, None, None]
+        grey = [(image.float() * luma).sum(dim=1, keepdim=True).round().byte() for image in self.images]
+        return ViewTable(torch.stack(grey).expand_as(self.images).contiguous())
+
+    def draw_pairs(
+        self, rows: Int[Tensor, " shapes"], generator: torch.Generator, pairs: Pairs = "views"
+    ) -> ViewPairBatch:
+        """Two random views of each of some shapes, never the same one; or one view twice, to be augmented.
+
+        Raises:
+            ValueError: Two views were asked for, and a shape has one.
+        """
+        views = self.images.shape[1]
+        if pairs == "views" and views < 2:
+            raise ValueError('pairs="views" needs two views a shape and there is one: prepare more, or "augmentations"')
+        first = torch.randint(views, rows.shape, generator=generator, device=self.device)
+        second = first
+        if pairs == "views":
+            second = (first + torch.randint(1, views, rows.shape, generator=generator, device=self.device)) % views
+        return ViewPairBatch(self.images[rows, first].float() / 255, self.images[rows, second].float() / 255, rows)
+
+
+def random_resized_crop(
+    images: Float[Tensor, "views 3 height width"], generator: torch.Generator, strength: float | int = 0.3
+) -> Float[Tensor, "views 3 height width"]:
+    """A random square window of each image, scaled to its size, on the device of the images.
+
+    torchvision draws one window for a whole batch. Its windows also change the aspect ratio, which belongs to the
+    shape and is left alone here, and never look beyond the border, beyond which our images are white anyway.
+
+    Args:
+        images: RGB in 0 to 1, on white.
+        generator: The randomness, on the images' device.
+        strength: A window's side is this much shorter than the image's at most, and its middle lies at most half as
+            much of a side off the image's; 0 changes nothing.
+    """
+    if not strength:
+        return images
+    draws = torch.rand((3, len(images)), generator=generator, device=images.device)
+    return crop(images, 1 - strength * draws[0], strength * (draws[1:].T - 0.5))
+
+
+def crop(
+    images: Float[Tensor, "views 3 height width"], side: Float[Tensor, " views"], shift: Float[Tensor, "views 2"]
+) -> Float[Tensor, "views 3 height width"]:
+    """A window of each image, scaled to the image's size; what of it lies outside is white.
+
+    Args:
+        images: RGB in 0 to 1.
+        side: Of the window, in sides of the image.
+        shift: Of the window's middle from the image's, to the right and down, in sides of the image.
+    """
+    motion = torch.zeros((len(images), 2, 3), device=images.device)
+    motion[:, 0, 0] = motion[:, 1, 1] = side
+    motion[:, :, 2] = 2 * shift  # grids count half sides
+    grid = F.affine_grid(motion, list(images.shape), align_corners=False)
+    ink = F.grid_sample(1 - images, grid, padding_mode="zeros", align_corners=False)  # none outside: white
+    return (1 - ink).clamp(0, 1)
+
 
 def color_jitter(
     images: Float[Tensor, "views 3 height width"],
@@ -172,7 +249,7 @@ def color_jitter(
     draws = 2 * torch.rand((4, views, 1, 1), generator=generator, device=device) - 1
     brightness, contrast, saturation = 1 + strength * draws[:3]
     eye = torch.eye(3, device=device)
-    luma = torch.tensor([0.299, 0.587, 0.114], device=device).expand(3, 3)
+    luma = torch.tensor(LUMA, device=device).expand(3, 3)
     angle = 2 * torch.pi * hue * draws[3]
     ones = torch.full((3, 3), 1 / 3, device=device)
     axis = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / 3**0.5

@@ -39,12 +39,14 @@ from tpl.settings import SettingsError
 from tpl.shapes import Shape
 from tpl.store import Store
 from tpl.training import (
+    ContrastiveConfig,
     EmbeddingConfig,
     EndToEndConfig,
     RegressionConfig,
     RunError,
     RunFolder,
     load_embedding,
+    train_contrastive,
     train_embedding,
     train_end_to_end,
     train_regression,
@@ -345,3 +347,34 @@ def _judge(
     made: Attempt = attempt(make)
     rng = case_rng(seed, shape.id, view, method)
     return evaluate_reconstruction(case, made.result, truth, normals, rng, made.seconds)
+
+
+# --- contrastive pre-training
+
+
+def contrast_category(
+    category: str,
+    collection: Collection,
+    config: ContrastiveConfig,
+    runs: Path | str,
+    device: str = "cpu",
+    name: str = "contrastive",
+) -> Path:
+    """Contrastive pre-training on the views of all training shapes, in `runs/<category>/<name>`; returns that folder.
+
+    While it learns, its features are measured on the views of the shapes held out: validation and test.
+    """
+    size, store = collection.config.prepare.image_size, collection.store
+    config = config.model_copy(update={"encoder": config.encoder.model_copy(update={"image_size": size})})
+    shapes, others = collection.shapes(category, "train"), held_out(collection, category)
+    watched = ViewTable.read(others, store, device) if len(others) > 1 else None
+    folder = Path(runs) / category / name
+    data = store.fingerprint([*shapes, *others])
+    views = ViewTable.read(shapes, store, device)
+    train_contrastive(views, config, folder, data, watched, label=f"{category}, {name}", progress=False)
+    return folder
+
+
+def held_out(collection: Collection, category: str) -> list[Shape]:
+    """The shapes that no training sees: those of the validation and of the test split."""
+    return [shape for split in ("validation", "test") for shape in collection.shapes(category, split)]

@@ -5,7 +5,7 @@ points and shapes, and are what both presets are expressed in (appendix A of the
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -89,6 +89,79 @@ def code_prior(latent: Float[Tensor, "shapes dim"]) -> Float[Tensor, ""]:
 def latent_l1(predicted: Float[Tensor, "views dim"], target: Float[Tensor, "views dim"]) -> Float[Tensor, ""]:
     """Mean absolute difference between the encoder's codes and the shapes' (Eq. 10)."""
     return (predicted - target).abs().mean()
+
+
+def nt_xent_loss(
+    first: Float[Tensor, "pairs dim"],
+    second: Float[Tensor, "pairs dim"],
+    temperature: float = 0.07,
+    include_self: bool = False,
+) -> Float[Tensor, ""]:
+    """How hard it is to find each view's partner among the other views of a batch, averaged over all of them.
+
+    `-log(exp(sim(z_i, z_j) / t) / sum_k exp(sim(z_i, z_k) / t))` over the 2N views, with the cosine as `sim`. With
+    all embeddings equal it is ln(2N - 1); it nears 0 as partners meet and all others part.
+
+    Args:
+        first: A view of each object.
+        second: Another view of each, in the same order.
+        temperature: t; the smaller, the more the nearest strangers count.
+        include_self: Let k = i take part in the sum, as Eq. 13 is written: then nobody is nearer to a view than the
+            view itself, and the loss cannot fall below ln 2.
+
+    Source: Eq. 13; Chen et al. 2020 (SimCLR), Eq. 1, which leaves k = i out.
+    """
+    both = torch.cat([first, second])
+    similarity = _cosines(both, both) / temperature
+    if not include_self:
+        similarity = similarity.masked_fill(torch.eye(len(both), dtype=torch.bool, device=both.device), -torch.inf)
+    partner = torch.arange(len(both), device=both.device).roll(len(first))
+    return F.cross_entropy(similarity, partner)
+
+
+def info_nce_loss(
+    query: Float[Tensor, "pairs dim"],
+    key: Float[Tensor, "pairs dim"],
+    queue: Float[Tensor, "keys dim"],
+    temperature: float = 0.07,
+    same: Bool[Tensor, "pairs keys"] | None = None,
+) -> Float[Tensor, ""]:
+    """How hard it is to find each query's key among the keys of earlier batches, averaged over the queries.
+
+    Args:
+        query: A view of each object.
+        key: Another view of each, in the same order.
+        queue: The keys of earlier batches.
+        temperature: As in `nt_xent_loss`.
+        same: Where a key in the queue is of the query's own object, and so no stranger: it is left out.
+
+    Source: He et al. 2020 (MoCo), Eq. 1.
+    """
+    strangers = _cosines(query, queue)
+    if same is not None:
+        strangers = strangers.masked_fill(same, -torch.inf)
+    logits = torch.cat([_cosine(query, key)[:, None], strangers], dim=1) / temperature
+    return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))
+
+
+def byol_loss(predicted: Float[Tensor, "pairs dim"], target: Float[Tensor, "pairs dim"]) -> Float[Tensor, ""]:
+    """Mean squared distance between predictions and targets on the unit sphere: 2 - 2 cos.
+
+    Source: Grill et al. 2020 (BYOL), Eq. 2.
+    """
+    return 2 - 2 * _cosine(predicted, target).mean()
+
+
+def _cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines between all rows of a and all of b, in full precision: a temperature enlarges every error."""
+    with torch.autocast(a.device.type, enabled=False):
+        return F.normalize(a.float(), dim=1) @ F.normalize(b.float(), dim=1).T
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines between the rows of a and those of b, one by one."""
+    with torch.autocast(a.device.type, enabled=False):
+        return (F.normalize(a.float(), dim=1) * F.normalize(b.float(), dim=1)).sum(dim=1)
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

@@ -1,15 +1,26 @@
 """The encoder E: an image to the latent code of its shape (Eq. 2)."""
 
+import pickle
+import socket
 from collections import OrderedDict
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
+from torchvision.models import ResNet18_Weights
 from torchvision.models.resnet import BasicBlock
+
+from tpl.settings import SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+PATIENCE = 20.0  # seconds until a download that does not answer is given up
+
+
+class WeightsUnavailable(RuntimeError):
+    """Weights of others are neither on this machine nor to be had; the message says where to put the file."""
 
 
 class EncoderConfig(BaseModel):
@@ -31,8 +42,6 @@ class Encoder(nn.Module):
     Source: the paper, section 3.2; ResNet: He et al. 2016.
     """
 
-    image_mean: Tensor
-    image_std: Tensor
     latent_mean: Tensor
     latent_std: Tensor
 
@@ -41,8 +50,6 @@ class Encoder(nn.Module):
         self.config = config = config or EncoderConfig()
         self.trunk = resnet18_trunk(config.width)
         self.head = nn.Linear(8 * config.width, config.latent_dim)
-        self.register_buffer("image_mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("image_std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
         self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
         self.register_buffer("latent_std", torch.ones(config.latent_dim))
 
@@ -52,13 +59,18 @@ class Encoder(nn.Module):
 
     def features(self, images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views channels"]:
         """What the trunk sees in images, averaged over the picture."""
-        normalised = (images - self.image_mean) / self.image_std
-        return self.trunk(normalised.contiguous(memory_format=torch.channels_last))
+        return self.trunk(normalise(images))
 
     def standardise(self, codes: Float[Tensor, "shapes dim"]) -> None:
         """Predicts in units of these codes' spread from now on."""
         self.latent_mean.copy_(codes.mean(dim=0))
         self.latent_std.copy_(codes.std(dim=0, correction=0).clamp_min(1e-6))
+
+
+def normalise(images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views 3 height width"]:
+    """Images (RGB in 0 to 1, on white) as a trunk takes them: in ImageNet's units, channels last."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def resnet18_trunk(width: int = 64) -> nn.Sequential:
@@ -92,3 +104,35 @@ def resnet18_trunk(width: int = 64) -> nn.Sequential:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return trunk.to(memory_format=torch.channels_last)
+
+
+def imagenet_trunk(width: int = 64) -> nn.Sequential:
+    """The trunk of torchvision's ResNet-18 as ImageNet trained it (`ResNet18_Weights.IMAGENET1K_V1`).
+
+    The file is taken from torch's cache, or downloaded into it.
+
+    Raises:
+        SettingsError: The width is not that of ResNet-18.
+        WeightsUnavailable: The file is not in the cache and cannot be downloaded, or it is another network's.
+    """
+    if width != 64:
+        raise SettingsError(f"ImageNet's weights are of width 64, not {width}: set width to 64, or start at random")
+    weights = ResNet18_Weights.IMAGENET1K_V1
+    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    patience = socket.getdefaulttimeout()
+    try:
+        socket.setdefaulttimeout(PATIENCE)  # without it, a network that swallows requests is waited for for minutes
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise WeightsUnavailable(
+            f"torchvision's ImageNet weights cannot be had ({reason}): put {file.name} into {file.parent}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+    trunk = resnet18_trunk(width)
+    try:
+        trunk.load_state_dict({name: state[name] for name in state if not name.startswith("fc.")}, strict=True)
+    except RuntimeError as error:
+        raise WeightsUnavailable(f"{file} does not hold torchvision's ResNet-18: remove it, or replace it") from error
+    return trunk

@@ -7,6 +7,7 @@ the configuration classes). Appendix A of the book lists what differs and why.
 from typing import Any
 
 from tpl.settings import SettingsError, validated
+from tpl.training.contrastive import ContrastiveConfig
 from tpl.training.embedding import EmbeddingConfig
 from tpl.training.end_to_end import EndToEndConfig
 from tpl.training.regression import RegressionConfig
@@ -51,6 +52,12 @@ END_TO_END: dict[str, dict[str, Any]] = {
     "fixed": EMBEDDING["fixed"],
 }
 
+CONTRASTIVE: dict[str, dict[str, Any]] = {
+    "paper": dict(pairs="augmentations", include_self=True),  # Fig. 4 and Eq. 13 to the letter
+    "authors": dict(pairs="views", start="imagenet"),
+    "fixed": dict(),
+}
+
 
 def embedding_config(preset: str = "fixed", **changes: Any) -> EmbeddingConfig:
     """Phase 1 as one of the presets has it, with some fields changed.
@@ -69,6 +76,11 @@ def regression_config(preset: str = "fixed", **changes: Any) -> RegressionConfig
 def end_to_end_config(preset: str = "fixed", **changes: Any) -> EndToEndConfig:
     """The end-to-end training as one of the presets has it, with some fields changed; raises as `embedding_config`."""
     return validated(EndToEndConfig, {**_preset(END_TO_END, preset), **changes})
+
+
+def contrastive_config(preset: str = "fixed", **changes: Any) -> ContrastiveConfig:
+    """Contrastive pre-training as one of the presets has it, with some fields changed; raises as `embedding_config`."""
+    return validated(ContrastiveConfig, {**_preset(CONTRASTIVE, preset), **changes})
 
 
 def _preset(table: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
