@@ -20,7 +20,9 @@ from tpl.plotting import (
     plot_error_bar,
     plot_history,
     plot_mean_chamfer,
+    plot_outcomes,
     plot_sdf_slice,
+    plot_seeds,
     plot_triplets,
     position_colors,
     use_style,
@@ -260,6 +262,25 @@ def rows(**chamfers):
         for place, value in enumerate(values)
     ]
     return pd.DataFrame(table)
+
+
+def test_a_curve_of_seeds_is_their_mean_within_their_band(ax):
+    runs = {"random": [pd.DataFrame({"step": [1, 2], "loss": loss}) for loss in ([4.0, 1.0], [8.0, 2.0])]}
+    plot_seeds(ax, runs, {"random": "#2d9d7c"})
+    (line,), (band,) = ax.get_lines(), ax.collections
+    np.testing.assert_allclose(line.get_ydata(), [6, 1.5])
+    corners = band.get_paths()[0].vertices
+    assert {tuple(corner) for corner in corners} == {(1, 4), (1, 8), (2, 1), (2, 2)}
+    uneven = [pd.DataFrame({"step": [1, steps], "loss": [1.0, 1.0]}) for steps in (2, 3)]
+    with pytest.raises(ValueError, match="seeds of 'random' were not logged at the same steps"):
+        plot_seeds(ax, {"random": uneven}, {"random": "#2d9d7c"})
+
+
+def test_outcomes_are_a_dot_a_seed_and_their_mean(ax):
+    plot_outcomes(ax, {"random": [1.0, 2.0, 6.0], "contrastive": [2.0]}, {"random": "red", "contrastive": "blue"})
+    np.testing.assert_allclose(ax.collections[0].get_offsets()[:, 1], [1, 2, 6])
+    assert [line.get_ydata()[0] for line in ax.get_lines()] == [3, 2]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["random", "contrastive"]
 
 
 def test_the_distribution_shows_every_shape_its_median_and_the_failures(ax):

@@ -96,7 +96,9 @@ def prepare(
 
 
 def train(
-    phase: tyro.conf.Positional[Literal["embedding", "encoder", "encoder_sdf", "contrastive"]],
+    phase: tyro.conf.Positional[
+        Literal["embedding", "encoder", "encoder_sdf", "contrastive", "end_to_end", "end_to_end_contrastive"]
+    ],
     category: str = "all",
     data: Path = Path("data/quick"),
     runs: Path = Path("runs/quick"),
@@ -107,7 +109,8 @@ def train(
     """Train a phase, or go on where it was interrupted; a finished one is left alone.
 
     Args:
-        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours), contrastive (pre-training).
+        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours), contrastive (pre-training),
+            end_to_end or end_to_end_contrastive.
         category: chairs, sofas, airplanes, or all, side by side.
         data: Folder of the collection; what it lacks is prepared.
         runs: Folder of the run; later phases find the earlier ones there.
@@ -123,6 +126,12 @@ def train(
     if phase == "embedding":
         config = training.embedding_config(preset, **changes)
         work = functools.partial(experiments.embed_category, config=config)
+    elif phase in ("end_to_end", "end_to_end_contrastive"):
+        contrastive = phase == "end_to_end_contrastive"
+        start = "contrastive" if contrastive else "random"
+        method = experiments.END_TO_END_CONTRASTIVE if contrastive else experiments.END_TO_END
+        config = training.end_to_end_config(preset, **{"start": start, **changes})
+        work = functools.partial(experiments.end_to_end_category, config=config, method=method)
     elif phase == "contrastive":
         config = training.contrastive_config(preset, **changes)
         work = functools.partial(experiments.contrast_category, config=config)
@@ -178,7 +187,7 @@ def reconstruct(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     category: str,
     runs: Path = Path("runs/quick"),
-    phase: Literal["encoder", "encoder_sdf"] = "encoder_sdf",
+    phase: Literal["encoder", "encoder_sdf", "end_to_end", "end_to_end_contrastive"] = "encoder_sdf",
     resolution: int = 96,
 ) -> None:
     """One picture to a mesh file. The picture shows the object alone, whole, on white or on a transparent ground.
@@ -188,7 +197,7 @@ def reconstruct(
         output: GLB, OBJ, PLY, STL or OFF, by its ending.
         category: chairs, sofas or airplanes.
         runs: Folder of the run that trained the networks.
-        phase: Which encoder.
+        phase: Which encoder; it brings the decoder that belongs to it.
         resolution: Grid cells along each side.
     """
     from tpl.inference import Reconstructor, read_image

@@ -7,11 +7,13 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import igl
 import numpy as np
 import torch
 import trimesh
+from torch import nn
 
 from tpl.collection import Collection
 from tpl.datasets import SDFTable, ViewTable
@@ -33,18 +35,23 @@ from tpl.files import write_atomically
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
 from tpl.meshes import Normalization
 from tpl.reconstruction import extract_mesh
+from tpl.settings import SettingsError
 from tpl.shapes import Shape
 from tpl.store import Store
 from tpl.training import (
     ContrastiveConfig,
     EmbeddingConfig,
+    EndToEndConfig,
     RegressionConfig,
+    RunError,
     RunFolder,
     load_embedding,
     train_contrastive,
     train_embedding,
+    train_end_to_end,
     train_regression,
 )
+from tpl.training.end_to_end import Start
 
 ENCODER = "encoder"
 """Phase 2 as the paper has it: its name in tables and of its run folder."""
@@ -55,7 +62,24 @@ ENCODER_SDF = "encoder (sdf loss)"
 RETRIEVED = "retrieved"
 """Any method that answers with a training shape, where it does not matter which."""
 
-FOLDERS = {ENCODER: "encoder", ENCODER_SDF: "encoder_sdf"}
+END_TO_END = "end to end"
+"""Encoder, warp and template in one training, from a random trunk."""
+
+END_TO_END_CONTRASTIVE = "end to end (contrastive)"
+"""The same from a trunk that has learnt which views show one object."""
+
+TWO_PHASE = (ENCODER, ENCODER_SDF)
+"""The methods that decode by phase 1's decoder; the others have one of their own."""
+
+FOLDERS = {
+    ENCODER: "encoder",
+    ENCODER_SDF: "encoder_sdf",
+    END_TO_END: "end_to_end",
+    END_TO_END_CONTRASTIVE: "end_to_end_contrastive",
+}
+
+PRETRAINED = {"contrastive": "contrastive", "imagenet+contrastive": "contrastive_imagenet"}
+"""The run folders of the contrastive trainings, by the start that they give to an end-to-end training."""
 
 
 def embed_category(
@@ -97,6 +121,84 @@ def regress_category(
     return folder
 
 
+def end_to_end_category(
+    category: str,
+    collection: Collection,
+    config: EndToEndConfig,
+    runs: Path | str,
+    device: str = "cpu",
+    method: str = END_TO_END,
+    folder: str = "",
+) -> Path:
+    """The end-to-end training on all training shapes of a category; returns its folder.
+
+    The encoder's image size is the collection's and the length of its codes the decoder's; a decoder that starts from
+    phase 1 has its sizes.
+
+    Args:
+        category: Which.
+        collection: Where its shapes are prepared.
+        config: `start` and `decoder_start` name what is read from the category's other run folders.
+        runs: Folder of the run.
+        device: Where to train.
+        method: Names the run folder.
+        folder: Another name for it, beginning with "end_to_end": for a trial that is no method of the tables.
+
+    Raises:
+        RunError: A training that this one starts from is missing.
+    """
+    place, store = Path(runs) / category, collection.store
+    trunk, sources = starting_trunk(config.start, category, runs, config.encoder.width, device)
+    embedding, model = None, config.model
+    if config.decoder_start == "embedding":
+        embedding = load_embedding(place / "embedding", device)
+        model = embedding.model.config
+        sources = [*sources, RunFolder(place / "embedding").digest()]
+    sizes = {"image_size": collection.config.prepare.image_size, "latent_dim": model.latent_dim}
+    config = config.model_copy(update={"model": model, "encoder": config.encoder.model_copy(update=sizes)})
+    shapes, cross = collection.shapes(category, "train"), config.cross_share > 0
+    views, table = ViewTable.read(shapes, store, device), SDFTable.read(shapes, store, device, cross)
+    result = place / (folder or FOLDERS[method])
+    data = "-".join([store.fingerprint(shapes, cross), *sources])
+    label = f"{category}, {folder or method}"
+    train_end_to_end(views, table, config, result, data, trunk, embedding, label=label, progress=False)
+    return result
+
+
+def starting_trunk(
+    start: str, category: str, runs: Path | str, width: int, device: str = "cpu"
+) -> tuple[nn.Module | None, list[str]]:
+    """What an end-to-end training's trunk starts from, none for "random", and a hash of each run that it is read from.
+
+    Raises:
+        RunError: The category has no such contrastive training.
+        WeightsUnavailable: ImageNet's weights cannot be had here.
+    """
+    if start == "random":
+        return None, []
+    if start == "imagenet":
+        from tpl.models.encoder import imagenet_trunk  # pyright: ignore
+
+        return imagenet_trunk(width), []
+    folder = Path(runs) / category / PRETRAINED[start]
+    digest = RunFolder(folder).digest()
+    from tpl.training.contrastive import load_contrastive  # pyright: ignore
+
+    return load_contrastive(folder, device).trunk, [digest]
+
+
+def missing_starts(category: str, runs: Path | str, width: int, device: str = "cpu") -> dict[str, str]:
+    """What stands in the way of each of the four starts of the trunk here; nothing ("") where it can be had."""
+    reasons = {}
+    for start in get_args(Start):
+        try:
+            starting_trunk(start, category, runs, width, device)
+            reasons[start] = ""
+        except (RunError, SettingsError, RuntimeError) as error:  # WeightsUnavailable is the last
+            reasons[start] = str(error)
+    return reasons
+
+
 def evaluate_category(
     category: str,
     collection: Collection,
@@ -110,9 +212,10 @@ def evaluate_category(
 ) -> Path:
     """Every method on every shape and view of a split; returns the file of rows.
 
-    Methods that look at an image see the fixed view ("fix") and `draws` seeded random ones ("rnd0", ...). Beside the
-    encoders stand: the shape whose 32 x 32 grey picture is nearest (all training shapes), those whose predicted code
-    is nearest (all training shapes, and those with a code of phase 1), the mean code's shape and the oracle's.
+    Methods that look at an image see the fixed view ("fix") and `draws` seeded random ones ("rnd0", ...). Each encoder
+    decodes by the decoder that it was trained with. Beside the encoders stand, by phase 1 and the better of its two
+    encoders: the shape whose 32 x 32 grey picture is nearest (all training shapes), those whose predicted code is
+    nearest (all training shapes, and those with a code of phase 1), the mean code's shape and the oracle's.
     """
     file = Path(runs) / "results" / f"{category}_{split}.csv"
     oracle = oracle or OracleConfig()
@@ -121,7 +224,7 @@ def evaluate_category(
         for method, folder in FOLDERS.items()
         if (Path(runs) / category / folder / "run.json").exists()
     }
-    if not arms:
+    if not arms.keys() & set(TWO_PHASE):
         Reconstructor.load(runs, category, device)  # says what is missing
     shapes, store = collection.shapes(category, split), collection.store
     key = {

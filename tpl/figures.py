@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +22,12 @@ from tpl.evaluation import read_results
 from tpl.experiments import split_views
 from tpl.files import write_atomically
 from tpl.meshes import Normalization
+from tpl.models import DeepImplicitTemplate
 from tpl.plotting import CLAY, INK, Picture, on_white, plot_triplets, position_colors
 from tpl.rendering import POSTER, Camera, raycast, render_poster
 from tpl.scenes import Scene, mesh_scene
 from tpl.shapes import CATEGORIES, Shape
-from tpl.trained import NO_SHAPE, Trained, digest, maybe
+from tpl.trained import LEARNT, NO_SHAPE, Trained, digest, maybe
 
 
 def posters(
@@ -143,7 +145,8 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
         image = store.read_views(shape, "fixed")[0]
         latent = trained.encode(method, image)[0]
         images.append(image[0])
-        meshes.append((shape.load(), maybe(trained.decode, latent, store.read_normalization(shape))))
+        decode = partial(trained.decode, method=method)
+        meshes.append((shape.load(), maybe(decode, latent, store.read_normalization(shape))))
     flat = [mesh for pair in meshes for mesh in pair]
     drawn = posters(flat, CLAY[trained.category], trained.shelf, size)
     scores = zip(rows["chamfer"], rows["reason"], strict=True)
@@ -159,8 +162,10 @@ def view_row(trained: Trained, shape: Shape, methods: Sequence[str], seed: int =
     store, row = trained.collection.store, []
     frame = store.read_normalization(shape)
     for number, image in enumerate(split_views([shape], store, 1, seed)[0][0]):
-        latents = [trained.encode(method, image[None])[0] for method in methods]
-        meshes = [maybe(trained.decode, latent, frame) for latent in latents]
+        meshes = [
+            maybe(partial(trained.decode, method=method), trained.encode(method, image[None])[0], frame)
+            for method in methods
+        ]
         truth = [shape.load()] if number == 0 else []
         row += [image, *posters([*truth, *meshes], CLAY[shape.category], trained.shelf)]
     return row
@@ -214,10 +219,14 @@ def solid(
 
 
 def painted_by_place(
-    trained: Trained, mesh: trimesh.Trimesh, latent: Float[Tensor, " dim"], frame: Normalization = NO_SHAPE
+    trained: Trained,
+    mesh: trimesh.Trimesh,
+    latent: Float[Tensor, " dim"],
+    frame: Normalization = NO_SHAPE,
+    method: str = LEARNT,
 ) -> trimesh.Trimesh:
-    """A shape's mesh (raw frame) in the colours of the places on the template where its warp carries it."""
-    places = trained.embedding.model.canonical(frame.apply(np.asarray(mesh.vertices)), latent)
+    """A shape's mesh (raw frame) in the colours of the places on the method's template where its warp carries it."""
+    places = trained.decoder(method).canonical(frame.apply(np.asarray(mesh.vertices)), latent)
     return _painted(mesh, places)
 
 
@@ -289,10 +298,11 @@ def plot_method(
     store = trained.collection.store
     image, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
     latent = trained.encode(method, image)[0]
-    mesh, template = maybe(trained.decode, latent, frame), maybe(trained.template)
+    decode = partial(trained.decode, method=method)
+    mesh, template = maybe(decode, latent, frame), maybe(trained.template, method)
     painted = [
         None if template is None else painted_template(template),
-        None if mesh is None else painted_by_place(trained, mesh, latent, frame),
+        None if mesh is None else painted_by_place(trained, mesh, latent, frame, method),
     ]
     truth = posters([shape.load()], CLAY[shape.category], trained.shelf)
     pictures = [image[0], None, None, *posters(painted, "vertex", trained.shelf), *truth]
@@ -304,7 +314,7 @@ def plot_method(
     limit = max(float(np.abs(code).max()), 1e-6)
     axes[1].imshow(code.reshape(tall, -1), cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
     axes[1].set_box_aspect(1)
-    _plot_warp(axes[2], trained, mesh, latent, frame, arrows)
+    _plot_warp(axes[2], trained.decoder(method), mesh, latent, frame, arrows)
     for ax in axes[1:3]:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
@@ -312,7 +322,7 @@ def plot_method(
 
 def _plot_warp(
     ax: Axes,
-    trained: Trained,
+    model: DeepImplicitTemplate,
     mesh: trimesh.Trimesh | None,
     latent: Float[Tensor, " dim"],
     frame: Normalization,
@@ -321,7 +331,7 @@ def _plot_warp(
     if mesh is None:
         return _show(ax, None)
     points = mesh.vertices[np.random.default_rng(0).permutation(len(mesh.vertices))[:arrows]].view(np.ndarray)
-    places = trained.embedding.model.canonical(frame.apply(points), latent)
+    places = model.canonical(frame.apply(points), latent)
     start, end = (POSTER.project(p, 224)[0] for p in (points, NO_SHAPE.undo(places)))
     colors = position_colors(places) / 255
     ax.quiver(*start.T, *(end - start).T, color=colors, angles="xy", scale_units="xy", scale=1, width=0.008)

@@ -16,7 +16,7 @@ from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.reconstruction import extract_mesh
-from tpl.training import load_embedding, load_regression
+from tpl.training import EmbeddingRun, load_embedding, load_end_to_end, load_regression
 
 
 class OracleConfig(BaseModel):
@@ -81,24 +81,41 @@ def encode(encoder: Encoder, images: UInt8[np.ndarray, "views height width 3"]) 
         return torch.cat([encoder(block.to(device).float() / 255) for block in blocks]).clone()
 
 
+OWN_DECODER = "end_to_end"
+"""How the run folders of trainings begin that have a decoder of their own."""
+
+
 class Reconstructor(NamedTuple):
-    """A category's trained encoder and decoder, ready for images."""
+    """An arm of the experiment: a category's trained encoder and the decoder that belongs to it, ready for images."""
 
     encoder: Encoder
     model: DeepImplicitTemplate
-    codes: Float[Tensor, "shapes dim"]
+    codes: Float[Tensor, "shapes dim"]  # those learnt in phase 1; an end-to-end training has none (0 rows)
 
     @classmethod
     def load(cls, runs: Path | str, category: str, device: str = "cpu", phase: str = "encoder") -> "Reconstructor":
-        """Reads `runs/<name>/<category>/`; `phase` names the encoder's training.
+        """Reads `runs/<name>/<category>/`.
+
+        Args:
+            runs: Folder of the run.
+            category: Whose networks.
+            device: Where they shall live.
+            phase: The encoder's training: one of phase 2 decodes by phase 1's decoder, one whose name begins with
+                "end_to_end" by its own.
 
         Raises:
-            RunError: One of the two trainings is missing or broken.
+            RunError: A training that is needed is missing or broken.
         """
         folder = Path(runs) / category
-        embedding = load_embedding(folder / "embedding", device)
-        regression = load_regression(folder / phase, embedding, device)
-        return cls(regression.encoder, embedding.model, embedding.codes)
+        if phase.startswith(OWN_DECODER):
+            run = load_end_to_end(folder / phase, device)
+            return cls(run.encoder, run.model, torch.zeros((0, run.model.config.latent_dim), device=device))
+        return cls.on(load_embedding(folder / "embedding", device), folder / phase, device)
+
+    @classmethod
+    def on(cls, embedding: EmbeddingRun, folder: Path, device: str = "cpu") -> "Reconstructor":
+        """A phase 2 and the phase 1 that it was trained on, which is loaded already; raises as `load`."""
+        return cls(load_regression(folder, embedding, device).encoder, embedding.model, embedding.codes)
 
     def reconstruct(self, image: UInt8[np.ndarray, "height width 3"], resolution: int = 64) -> trimesh.Trimesh:
         """The mesh (unit-sphere frame) that the networks see in one image: RGB on white, framed as the views are.

@@ -4,9 +4,10 @@ All of it is kept in `runs/<name>/shelf/` under a hash of what it depends on. So
 reads, and a training with other weights leaves other files: nothing on the shelf is ever out of date.
 """
 
+import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,15 @@ from tpl.evaluation import (
     read_results,
     write_results,
 )
-from tpl.experiments import FOLDERS, split_views, surface_normals
+from tpl.experiments import FOLDERS, TWO_PHASE, split_views, surface_normals
 from tpl.files import write_atomically
-from tpl.inference import encode, to_raw
+from tpl.inference import OWN_DECODER, Reconstructor, encode, to_raw
 from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
+from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.reconstruction import EmptyShape, extract_mesh
 from tpl.shapes import Shape
-from tpl.training import RunFolder, load_embedding, load_regression
+from tpl.training import RunError, RunFolder, load_embedding
 
 LEARNT = "learnt code"
 """The name of phase 1's own reconstructions of training shapes, in rows of scores."""
@@ -48,9 +50,23 @@ class Trained:
     """What was trained for one category, and the meshes that it makes."""
 
     def __init__(
-        self, runs: Path | str, category: str, collection: Collection, resolution: int = 64, device: str = "cpu"
+        self,
+        runs: Path | str,
+        category: str,
+        collection: Collection,
+        resolution: int = 64,
+        device: str = "cpu",
+        folders: Mapping[str, str] = FOLDERS,
     ):
-        """Loads phase 1, and of phase 2 what there is.
+        """Loads phase 1, and of the arms what there is: encoders, each with the decoder that belongs to it.
+
+        Args:
+            runs: Folder of the run.
+            category: Whose trainings.
+            collection: Where its shapes are prepared.
+            resolution: Grid cells along each side when a mesh is extracted.
+            device: Where the networks shall live.
+            folders: The arms' run folders by their names.
 
         Raises:
             RunError: Phase 1 is missing or broken.
@@ -59,37 +75,75 @@ class Trained:
         self.runs, self.category, self.collection, self.resolution = str(runs), category, collection, resolution
         self.shelf = Path(runs) / "shelf"
         self.embedding = load_embedding(folder / "embedding", device)
-        self.encoders = {
-            method: load_regression(folder / name, self.embedding, device).encoder
-            for method, name in FOLDERS.items()
+        self.folders = folders
+        self.arms = {
+            method: Reconstructor.load(runs, category, device, name)
+            if name.startswith(OWN_DECODER)
+            else Reconstructor.on(self.embedding, folder / name, device)
+            for method, name in folders.items()
             if (folder / name / "run.json").exists()
         }
         self._weights = RunFolder(folder / "embedding").digest()
+        self._own_weights = {  # of the arms that have a decoder of their own
+            method: RunFolder(folder / folders[method]).digest()
+            for method, arm in self.arms.items()
+            if arm.model is not self.embedding.model
+        }
 
-    def decode(self, latent: Float[Tensor, " dim"], frame: Normalization = NO_SHAPE, step: int = -1) -> trimesh.Trimesh:
+    def decode(
+        self,
+        latent: Float[Tensor, " dim"],
+        frame: Normalization = NO_SHAPE,
+        step: int = -1,
+        method: str = LEARNT,
+    ) -> trimesh.Trimesh:
         """The mesh of a code, in the raw frame.
 
         Args:
             latent: The code.
             frame: The normalisation of the shape that the code belongs to.
             step: Which step of the warp to stop after; -1 is the last.
+            method: Where the code comes from: an arm's codes mean something to its own decoder alone. What is no arm
+                has codes of phase 1.
 
         Raises:
             EmptyShape: The decoded function has no surface.
+            RunError: The method is an arm that is not trained.
         """
-        sdf = self.embedding.model.shape(latent, step)
-        return to_raw(self._kept_mesh(sdf, latent.cpu().numpy().tobytes(), step), frame)
+        sdf = self.decoder(method).shape(latent, step)
+        return to_raw(self._kept_mesh(sdf, self.weights(method), latent.cpu().numpy().tobytes(), step), frame)
 
-    def template(self) -> trimesh.Trimesh:
-        """The mesh of the template alone, without any warp; raises as `decode`."""
-        return to_raw(self._kept_mesh(self.embedding.model.template_shape(), "template"), NO_SHAPE)
+    def template(self, method: str = LEARNT) -> trimesh.Trimesh:
+        """The mesh of a decoder's template alone, without any warp; raises as `decode`."""
+        sdf = self.decoder(method).template_shape()
+        return to_raw(self._kept_mesh(sdf, self.weights(method), "template"), NO_SHAPE)
 
     def encode(self, method: str, images: UInt8[np.ndarray, "views h w 3"]) -> Float[Tensor, "views dim"]:
-        """The codes that one of the encoders sees in images."""
-        return encode(self.encoders[method], images)
+        """The codes that the encoder of an arm sees in images; raises as `decode`."""
+        self._require(method)
+        return encode(self.arms[method].encoder, images)
 
-    def _kept_mesh(self, sdf: Callable, *key: Any) -> trimesh.Trimesh:
-        path = self.shelf / "meshes" / f"{digest(self._weights, self.resolution, *key)}.npz"
+    @property
+    def encoders(self) -> dict[str, Encoder]:
+        """The encoders of the arms that are trained."""
+        return {method: arm.encoder for method, arm in self.arms.items()}
+
+    def decoder(self, method: str = LEARNT) -> DeepImplicitTemplate:
+        """The warp and template that a method's codes are made for; raises as `decode`."""
+        self._require(method)
+        return self.arms[method].model if method in self.arms else self.embedding.model
+
+    def weights(self, method: str = LEARNT) -> str:
+        """A hash of the weights of the decoder that a method's codes are made for."""
+        return self._own_weights.get(method, self._weights)
+
+    def _require(self, method: str) -> None:
+        if method in self.folders and method not in self.arms:
+            folder = Path(self.runs) / self.category / self.folders[method]
+            raise RunError(f"no finished training in {folder}: run its chapter or `tpl train` first")
+
+    def _kept_mesh(self, sdf: Callable, weights: str, *key: Any) -> trimesh.Trimesh:
+        path = self.shelf / "meshes" / f"{digest(weights, self.resolution, *key)}.npz"
         if not path.exists():
             mesh = extract_mesh(sdf, self.resolution)
             arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
@@ -106,9 +160,12 @@ Asked = tuple[Shape, str, str, Float[Tensor, " dim"]]
 def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.DataFrame:
     """The evaluation's rows of what some codes decode to: its protocol, for the few shapes that a chapter shows."""
     shapes = [shape for shape, *_ in asked]
-    codes = [(shape.id, view, method, latent.cpu().numpy().tobytes()) for shape, view, method, latent in asked]
+    codes = [
+        (shape.id, view, method, trained.weights(method), latent.cpu().numpy().tobytes())
+        for shape, view, method, latent in asked
+    ]
     store = trained.collection.store
-    key = digest(trained._weights, trained.resolution, seed, store.fingerprint(shapes), codes)
+    key = digest(trained.resolution, seed, store.fingerprint(shapes), codes)
     file = trained.shelf / "scores" / f"{key}.csv"
     if not file.exists():
         truths = {shape.id: _truth(trained, shape) for shape in shapes}
@@ -116,7 +173,7 @@ def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.D
         for shape, view, method, latent in asked:
             frame, points, normals = truths[shape.id]
             case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
-            made = attempt(lambda latent=latent, frame=frame: trained.decode(latent, frame))
+            made = attempt(functools.partial(trained.decode, latent, frame, method=method))
             rng = case_rng(seed, shape.id, view, method)
             rows.append(evaluate_reconstruction(case, made.result, points, normals, rng, made.seconds))
         protocol = f"{POINTS} points, raw units, grid {trained.resolution}"
@@ -151,15 +208,19 @@ def score_views(
     resolution: int = 64,
     seed: int = 0,
     device: str = "cpu",
-    methods: Sequence[str] = tuple(FOLDERS),
+    methods: Sequence[str] = TWO_PHASE,
     kinds: Sequence[str] = ("fix", "rnd0"),
+    folders: Mapping[str, str] = FOLDERS,
 ) -> pd.DataFrame:
-    """How well encoders do on the first `count` shapes of a split: the fixed view and one random view."""
-    trained = Trained(runs, category, collection, resolution, device)
+    """How well encoders do on the first `count` shapes of a split: the fixed view and one random view.
+
+    Of the methods, whose run folders `folders` names, those that are trained are scored.
+    """
+    trained = Trained(runs, category, collection, resolution, device, folders)
     shapes = collection.shapes(category, split)[:count]
     views, names = split_views(shapes, collection.store, 1, seed)
     asked = []
-    for method in [method for method in methods if method in trained.encoders]:
+    for method in [method for method in methods if method in trained.arms]:
         codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
         asked += [
             (shape, name, method, codes[row, column])

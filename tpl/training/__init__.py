@@ -2,8 +2,9 @@
 
 from tpl.training.contrastive import ContrastiveConfig, ContrastiveRun, load_contrastive, train_contrastive
 from tpl.training.embedding import EmbeddingConfig, EmbeddingRun, load_embedding, train_embedding
+from tpl.training.end_to_end import EndToEndConfig, EndToEndRun, load_end_to_end, train_end_to_end
 from tpl.training.loop import TrainingConfig, TrainingInterrupted, fit
-from tpl.training.presets import contrastive_config, embedding_config, regression_config
+from tpl.training.presets import contrastive_config, embedding_config, end_to_end_config, regression_config
 from tpl.training.regression import RegressionConfig, RegressionRun, load_regression, train_regression
 from tpl.training.runs import RunError, RunFolder
 from tpl.training.side_by_side import side_by_side, training_device
@@ -13,6 +14,8 @@ __all__ = [
     "ContrastiveRun",
     "EmbeddingConfig",
     "EmbeddingRun",
+    "EndToEndConfig",
+    "EndToEndRun",
     "RegressionConfig",
     "RegressionRun",
     "RunError",
@@ -21,14 +24,17 @@ __all__ = [
     "TrainingInterrupted",
     "contrastive_config",
     "embedding_config",
+    "end_to_end_config",
     "fit",
     "load_contrastive",
     "load_embedding",
+    "load_end_to_end",
     "load_regression",
     "regression_config",
     "side_by_side",
     "train_contrastive",
     "train_embedding",
+    "train_end_to_end",
     "train_regression",
     "training_device",
 ]

@@ -17,13 +17,10 @@ from tpl.training.loop import Group, TrainingConfig
 from tpl.training.runs import RunFolder, train_or_load
 
 
-class EmbeddingConfig(TrainingConfig):
-    """Everything that phase 1 depends on; the defaults are the preset `fixed` at the paper's size."""
+class DecoderTrainingConfig(TrainingConfig):
+    """What learning warp and template depends on, wherever the codes come from: sizes, samples and Eq. 9's terms."""
 
-    epochs: PositiveInt = 2001
     model: DeepImplicitTemplateConfig = DeepImplicitTemplateConfig()
-    shapes_per_batch: PositiveInt = 24
-    points_per_shape: PositiveInt = 5000
     inside_share: float = Field(default=0.4, ge=0, le=1)
     cross_share: float = Field(default=0.4, ge=0, lt=1)  # ours; needs cross samples
     truncation: float = Field(default=0.1, gt=0)
@@ -37,9 +34,17 @@ class EmbeddingConfig(TrainingConfig):
     ramp: float = Field(default=0.05, ge=0, le=1)  # share of the training until the regularisers are at full weight
     warp_rate: float = Field(default=5e-4, gt=0)
     template_rate: float = Field(default=5e-4, gt=0)
+    schedule: Literal["cosine", "halving", "constant"] = "halving"
+
+
+class EmbeddingConfig(DecoderTrainingConfig):
+    """Everything that phase 1 depends on; the defaults are the preset `fixed` at the paper's size."""
+
+    epochs: PositiveInt = 2001
+    shapes_per_batch: PositiveInt = 24
+    points_per_shape: PositiveInt = 5000
     code_rate: float = Field(default=1e-3, gt=0)
     code_radius: float = Field(default=1.0, gt=0)  # codes stay in this ball
-    schedule: Literal["cosine", "halving", "constant"] = "halving"
 
 
 class EmbeddingRun(NamedTuple):
@@ -77,7 +82,7 @@ def warp_terms(
     sdf: Float[Tensor, "shapes points"],
     latent: Float[Tensor, "shapes dim"],
     done: float,
-    config: EmbeddingConfig,
+    config: DecoderTrainingConfig,
 ) -> dict[str, Tensor]:
     """The weighted terms of Eq. 9: reconstruction, point-wise and point-pair regularisation, code prior."""
     steps = output_steps(len(path)) if config.outputs == "curriculum" else [len(path) - 1]

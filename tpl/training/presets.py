@@ -9,6 +9,7 @@ from typing import Any
 from tpl.settings import SettingsError, validated
 from tpl.training.contrastive import ContrastiveConfig
 from tpl.training.embedding import EmbeddingConfig
+from tpl.training.end_to_end import EndToEndConfig
 from tpl.training.regression import RegressionConfig
 
 # The sum over pairs divided by the number of points, as DIT's code has it, is the mean over pairs times this, at its
@@ -44,6 +45,13 @@ REGRESSION: dict[str, dict[str, Any]] = {
     "fixed": dict(),
 }
 
+# The losses are those of phase 1 in each reading. "Jointly optimised", says the text; the code freezes the trunk.
+END_TO_END: dict[str, dict[str, Any]] = {
+    "paper": EMBEDDING["paper"],
+    "authors": {**EMBEDDING["authors"], "trunk": "frozen"},
+    "fixed": EMBEDDING["fixed"],
+}
+
 CONTRASTIVE: dict[str, dict[str, Any]] = {
     "paper": dict(pairs="augmentations", include_self=True),  # Fig. 4 and Eq. 13 to the letter
     "authors": dict(pairs="views", start="imagenet"),
@@ -63,6 +71,11 @@ def embedding_config(preset: str = "fixed", **changes: Any) -> EmbeddingConfig:
 def regression_config(preset: str = "fixed", **changes: Any) -> RegressionConfig:
     """Phase 2 as one of the presets has it, with some fields changed; raises as `embedding_config`."""
     return validated(RegressionConfig, {**_preset(REGRESSION, preset), **changes})
+
+
+def end_to_end_config(preset: str = "fixed", **changes: Any) -> EndToEndConfig:
+    """The end-to-end training as one of the presets has it, with some fields changed; raises as `embedding_config`."""
+    return validated(EndToEndConfig, {**_preset(END_TO_END, preset), **changes})
 
 
 def contrastive_config(preset: str = "fixed", **changes: Any) -> ContrastiveConfig:
