@@ -1,30 +1,43 @@
 """A whole experiment in miniature: every method has its rows, nothing is done twice, and what is missing is named."""
 
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tpl.collection import CollectionConfig, open_collection
-from tpl.evaluation import read_results, summarize
+from tpl.evaluation import Case, case_rng, evaluate_reconstruction, read_results, summarize
 from tpl.experiments import (
     ENCODER,
     ENCODER_SDF,
+    END_TO_END,
     Gallery,
     contrast_category,
     embed_category,
+    end_to_end_category,
     evaluate_category,
     held_out,
+    missing_starts,
     regress_category,
     split_views,
+    starting_trunk,
     surface_normals,
 )
-from tpl.inference import OracleConfig, Reconstructor, encode
+from tpl.inference import OracleConfig, Reconstructor, encode, to_raw
+from tpl.models.encoder import resnet18_trunk
 from tpl.prepare import PrepareConfig
+from tpl.reconstruction import extract_mesh
 from tpl.training import (
     RunError,
     contrastive_config,
     embedding_config,
+    end_to_end_config,
     load_contrastive,
+    load_embedding,
+    load_end_to_end,
     regression_config,
     side_by_side,
     training_device,
@@ -32,9 +45,23 @@ from tpl.training import (
 
 TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=32, template_layers=2, dropout=0.0)
 ORACLE = OracleConfig(iterations=5, points=64)
+OWN = end_to_end_config(
+    decoder_start="embedding",
+    encoder=dict(width=8),
+    views_per_batch=3,
+    points_per_view=64,
+    epochs=8,
+    outputs="last",
+    pointpair_weight=0.0,
+    warp_rate=1e-2,
+    template_rate=1e-2,
+    schedule="constant",
+    precision="fp32",
+)
 METHODS = {
     ENCODER,
     ENCODER_SDF,
+    END_TO_END,
     "nearest by pixels",
     "nearest by code",
     "nearest coded shape",
@@ -56,10 +83,11 @@ def experiment(tmp_path_factory):
         epochs=60, model=TINY, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3
     )
     embed_category("sofas", collection, phase_1, runs)
-    encoder = dict(encoder=dict(latent_dim=4, width=4), views_per_batch=3, epochs=4, precision="fp32")
+    encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=3, epochs=4, precision="fp32")
     regress_category("sofas", collection, regression_config(**encoder), runs)
     ours = regression_config(**encoder, sdf_weight=10.0, standardise=True)
     regress_category("sofas", collection, ours, runs, method=ENCODER_SDF)
+    end_to_end_category("sofas", collection, OWN, runs)
     file = evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2)
     return collection, runs, file
 
@@ -72,7 +100,7 @@ def test_every_method_has_a_row_for_every_shape_and_view(experiment):
     without_view = {"mean shape", "oracle code"}
     assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in METHODS)
     assert set(rows.shape_id) == {shape.id for shape in collection.shapes("sofas", "test")}
-    assert len(summarize(rows)) == 5 * 2 + 2
+    assert len(summarize(rows)) == 6 * 2 + 2
 
 
 def test_evaluated_again_it_reads(experiment):
@@ -90,6 +118,59 @@ def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment
     assert gallery.nearest_to_codes(gallery.codes).tolist() == [0, 1, 2]
     assert gallery.nearest_coded(arm.codes.numpy()).tolist() == [0, 1]
     assert gallery.mesh(1).volume == pytest.approx(collection.shapes("sofas", "train")[1].load().volume)
+
+
+def test_an_end_to_end_arm_is_judged_by_its_own_decoder(experiment):
+    collection, runs, file = experiment
+    arm, phase_1 = Reconstructor.load(runs, "sofas", phase="end_to_end"), load_embedding(runs / "sofas" / "embedding")
+    trained = load_end_to_end(runs / "sofas" / "end_to_end").model.state_dict()
+    assert all(torch.equal(value, trained[name]) for name, value in arm.model.state_dict().items())
+    assert len(arm.codes) == 0
+    shape, store = collection.shapes("sofas", "test")[0], collection.store
+    latent = encode(arm.encoder, store.read_views(shape, "fixed")[0])[0]
+    rows = read_results(file)
+    row = rows[(rows.method == END_TO_END) & (rows["view"] == "fix") & (rows.shape_id == shape.id)].iloc[0]
+    scores = []
+    for model in (arm.model, phase_1.model):
+        mesh = to_raw(extract_mesh(model.shape(latent), 24), store.read_normalization(shape))
+        rng = case_rng(0, shape.id, "fix", END_TO_END)
+        case = Case("sofas", "test", shape.id, shape.family, "fix", END_TO_END)
+        scores.append(evaluate_reconstruction(case, mesh, store.read_surface(shape), None, rng)["chamfer"])
+    assert row.chamfer == pytest.approx(scores[0], rel=1e-6)
+    assert abs(scores[1] - scores[0]) > 0.01 * scores[0], "the two decoders must differ, or this proves nothing"
+    mesh = arm.reconstruct(store.read_views(shape, "fixed")[0][0], 24)
+    np.testing.assert_allclose(mesh.vertices, extract_mesh(arm.model.shape(latent), 24).vertices, atol=1e-5)
+
+
+def test_an_end_to_end_training_takes_its_sizes_from_data_and_phase_1_and_its_trunk_from_its_start(
+    experiment, monkeypatch
+):
+    collection, runs, _ = experiment
+    run = load_end_to_end(runs / "sofas" / "end_to_end")
+    assert run.encoder.config.image_size == 32 and run.encoder.config.latent_dim == 4
+    assert run.model.config == load_embedding(runs / "sofas" / "embedding").model.config
+    trunk = resnet18_trunk(8).eval()
+    monkeypatch.setattr("tpl.experiments.starting_trunk", lambda *_: (trunk, ["the-contrastive-run"]))
+    config = OWN.model_copy(update={"start": "contrastive", "trunk": "frozen", "epochs": 1})
+    folder = end_to_end_category("sofas", collection, config, runs, folder="end_to_end_trials/frozen")
+    assert folder == runs / "sofas" / "end_to_end_trials" / "frozen"
+    learnt = Reconstructor.load(runs, "sofas", phase="end_to_end_trials/frozen").encoder.trunk.state_dict()
+    assert all(torch.equal(value, learnt[name]) for name, value in trunk.state_dict().items())
+    assert "the-contrastive-run" in json.loads((folder / "config.json").read_text())["data"]
+
+
+def test_each_start_that_cannot_be_had_has_its_reason(tmp_path, monkeypatch):
+    def resolve(start, category, runs, width, device):
+        if start == "imagenet":
+            raise RuntimeError("the weights cannot be had")
+        return starting_trunk(start, category, runs, width, device)
+
+    monkeypatch.setattr("tpl.experiments.starting_trunk", resolve)
+    reasons = missing_starts("sofas", tmp_path, 8)
+    assert reasons["random"] == "" and reasons["imagenet"] == "the weights cannot be had"
+    assert all(
+        reasons[start].startswith("no finished training in") for start in ("contrastive", "imagenet+contrastive")
+    )
 
 
 def test_views_are_the_fixed_one_and_seeded_draws(experiment):
@@ -127,6 +208,21 @@ def test_what_is_missing_is_named(experiment, tmp_path):
         evaluate_category("sofas", collection, tmp_path)
     with pytest.raises(RunError, match="no training in"):
         regress_category("sofas", collection, regression_config(epochs=1), tmp_path)
+    with pytest.raises(RunError, match="no training in .*embedding: run its chapter"):
+        end_to_end_category("sofas", collection, OWN, tmp_path)
+    contrastive = OWN.model_copy(update={"start": "contrastive"})
+    with pytest.raises(RunError, match="no finished training in .*contrastive: run its chapter"):
+        end_to_end_category("sofas", collection, contrastive, tmp_path)
+    with pytest.raises(RunError, match="no training in .*end_to_end: run its chapter"):
+        Reconstructor.load(tmp_path, "sofas", phase="end_to_end")
+
+
+def test_end_to_end_arms_alone_are_not_enough_for_the_table(experiment, tmp_path):
+    collection, runs, _ = experiment
+    for name in ("embedding", "end_to_end"):
+        shutil.copytree(runs / "sofas" / name, tmp_path / "sofas" / name)
+    with pytest.raises(RunError, match="no training in .*encoder: run its chapter"):
+        evaluate_category("sofas", collection, tmp_path)
 
 
 def test_categories_side_by_side_come_back_under_their_names():

@@ -6,12 +6,20 @@ import torch
 
 from tpl.collection import CollectionConfig, open_collection
 from tpl.evaluation import POINTS
-from tpl.experiments import ENCODER, embed_category, regress_category
+from tpl.experiments import (
+    ENCODER,
+    END_TO_END,
+    END_TO_END_CONTRASTIVE,
+    embed_category,
+    end_to_end_category,
+    regress_category,
+)
 from tpl.figures import exhibits, gallery, painted_by_place, painted_template, posters, view_row
+from tpl.inference import Reconstructor, to_raw
 from tpl.metrics import chamfer_distance
 from tpl.plotting import CLAY, position_colors
 from tpl.prepare import PrepareConfig
-from tpl.reconstruction import EmptyShape, sample_mesh
+from tpl.reconstruction import EmptyShape, extract_mesh, sample_mesh
 from tpl.trained import (
     LEARNT,
     NO_SHAPE,
@@ -23,7 +31,10 @@ from tpl.trained import (
     score_training_shapes,
     score_views,
 )
-from tpl.training.presets import embedding_config, regression_config
+from tpl.training import RunError
+from tpl.training.presets import embedding_config, end_to_end_config, regression_config
+
+LAST = dict(outputs="last", pointpair_weight=0.0, warp_rate=5e-3, template_rate=5e-3, cross_share=0.0, precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +55,13 @@ def trained(folder, collection):
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
     embed_category("chairs", collection, embedding_config(model=model, **sizes, **rates), folder / "runs")
-    encoder = dict(latent_dim=4, width=4)
+    encoder = dict(latent_dim=4, width=8)
     config = regression_config(encoder=encoder, epochs=2, views_per_batch=2, precision="fp32")
     regress_category("chairs", collection, config, folder / "runs")
+    own = end_to_end_config(
+        decoder_start="embedding", encoder=dict(width=8), views_per_batch=2, points_per_view=64, epochs=4, **LAST
+    )
+    end_to_end_category("chairs", collection, own, folder / "runs")
     return Trained(folder / "runs", "chairs", collection, resolution=16)
 
 
@@ -65,6 +80,50 @@ def test_codes_steps_and_the_template_have_meshes_of_their_own(trained):
     codes = trained.embedding.codes
     meshes = [trained.template(), trained.decode(codes[0]), trained.decode(codes[1]), trained.decode(codes[0], step=0)]
     assert len({digest(mesh.vertices.tobytes()) for mesh in meshes}) == 4
+
+
+def test_a_code_is_decoded_by_the_decoder_of_its_own_method(trained):
+    own = Reconstructor.load(trained.runs, "chairs", phase="end_to_end").model
+    code = trained.encode(END_TO_END, trained.collection.store.read_views(some_chair(trained), "fixed")[0])[0]
+    expected = {END_TO_END: own, ENCODER: trained.embedding.model, LEARNT: trained.embedding.model}
+    meshes = {method: trained.decode(code, method=method) for method in expected}
+    for method, model in expected.items():
+        made = to_raw(extract_mesh(model.shape(code), 16), NO_SHAPE)
+        np.testing.assert_allclose(meshes[method].vertices, made.vertices, atol=1e-6)
+    assert digest(meshes[END_TO_END].vertices.tobytes()) != digest(meshes[ENCODER].vertices.tobytes())
+    assert np.array_equal(trained.decode(code).vertices, meshes[LEARNT].vertices)
+    templates = [trained.template(method).vertices for method in (LEARNT, END_TO_END)]
+    assert digest(templates[0].tobytes()) != digest(templates[1].tobytes())
+    painted = painted_by_place(trained, meshes[END_TO_END], code, method=END_TO_END)
+    places = own.canonical(NO_SHAPE.apply(np.asarray(painted.vertices)), code)
+    assert np.array_equal(painted.visual.vertex_colors[:, :3], position_colors(places))
+
+
+def test_scores_and_pictures_of_an_arm_are_of_its_own_decoder(trained):
+    rows = score_views(
+        "chairs", trained.collection, trained.runs, "validation", 1, 16, methods=[END_TO_END], kinds=["fix"]
+    )
+    shape, store = some_chair(trained), trained.collection.store
+    code = trained.encode(END_TO_END, store.read_views(shape, "fixed")[0])[0]
+    swapped = score_codes(trained, [(shape, "fix", ENCODER, code)])  # the same code, to phase 1's decoder
+    assert rows["chamfer"][0] != pytest.approx(swapped["chamfer"][0], rel=0.05)
+    row = view_row(trained, shape, [END_TO_END])
+    mesh = trained.decode(code, store.read_normalization(shape), method=END_TO_END)
+    assert np.array_equal(row[2], posters([mesh], CLAY["chairs"], trained.shelf)[0])
+
+
+def test_arms_may_bear_names_of_their_own_and_a_missing_one_is_named(trained):
+    trials = {"first trial": "end_to_end", "second trial": "end_to_end_trials/0"}
+    named = Trained(trained.runs, "chairs", trained.collection, 16, folders=trials)
+    assert list(named.arms) == ["first trial"] and named.weights("first trial") == trained.weights(END_TO_END)
+    with pytest.raises(RunError, match="no finished training in .*end_to_end_trials/0: run its chapter"):
+        named.decode(trained.embedding.codes[0], method="second trial")
+    with pytest.raises(RunError, match="no finished training in .*end_to_end_contrastive"):
+        trained.encode(END_TO_END_CONTRASTIVE, np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def some_chair(trained):
+    return trained.collection.shapes("chairs", "validation")[0]
 
 
 def test_a_function_without_surface_is_an_empty_place(trained, monkeypatch):

@@ -181,7 +181,9 @@ def starting_trunk(
 
         return imagenet_trunk(width), []
     folder = Path(runs) / category / PRETRAINED[start]
-    digest = RunFolder(folder).digest()
+    digest, origin = RunFolder(folder).digest(), RunFolder(folder).config()["start"]
+    if (origin == "imagenet") != (start == "imagenet+contrastive"):
+        raise RunError(f"the contrastive training in {folder} began from {origin}, which is not the start {start!r}")
     from tpl.training.contrastive import load_contrastive  # pyright: ignore
 
     return load_contrastive(folder, device).trunk, [digest]
