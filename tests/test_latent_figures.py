@@ -70,3 +70,24 @@ def test_elevations_are_drawn_in_the_middle_of_their_intervals():
     (line,) = ax.lines
     assert line.get_xdata().tolist() == [5, 20] and line.get_ydata().tolist() == [1, 2]
     assert line.get_linestyle() == "--" and line.get_label() == "encoder"
+
+
+def test_a_later_and_higher_line_is_not_cut_off():
+    _, ring = plt.subplots(subplot_kw={"projection": "polar"})
+    _, plain = plt.subplots()
+    for values in (np.array([1.0, 0.5]), np.array([3.0, np.nan])):
+        plot_by_azimuth(ring, values, "#005baa", "a")
+        plot_by_elevation(plain, values, (0, 10, 30), "#005baa", "a")
+    for ax in (ring, plain):
+        bottom, top = ax.get_ylim()
+        assert bottom == 0 and top > 3
+
+
+def test_a_thumbnail_is_cut_to_what_is_drawn():
+    picture = np.full((40, 40, 3), 255, np.uint8)
+    picture[2:6, 10:31] = 90
+    _, ax = plt.subplots()
+    plot_instances(ax, np.random.default_rng(0).normal(size=(4, 2)), np.arange(4), {1: picture, 2: 0 * picture + 255})
+    first, blank = (artist.offsetbox.get_data() for artist in ax.artists)
+    assert first.shape == (21, 21, 3) and np.count_nonzero(first[..., 0] == 90) == 4 * 21
+    assert blank.shape == (40, 40, 3)

@@ -69,10 +69,22 @@ def _rim(anchors: Float[np.ndarray, "n 2"], radius: float) -> Float[np.ndarray, 
 
 
 def _add_thumbnail(ax: Axes, picture: Picture, anchor: np.ndarray, seat: np.ndarray, color: tuple) -> None:
-    image = OffsetImage(on_white(picture), zoom=36 / picture.shape[0])
+    close = _cropped(on_white(picture))
+    image = OffsetImage(close, zoom=38 / close.shape[0])
     line = dict(arrowstyle="-", color=color, linewidth=0.9, shrinkA=0, shrinkB=2)
     frame = dict(edgecolor=color, linewidth=1.2, boxstyle="round,pad=0.05,rounding_size=0.1")
     ax.add_artist(AnnotationBbox(image, tuple(anchor), tuple(seat), pad=0.05, arrowprops=line, bboxprops=frame))
+
+
+def _cropped(picture: Picture) -> Picture:
+    """The smallest square around what is not white, or all of it."""
+    rows, columns = np.nonzero((picture < 235).any(axis=-1))
+    if not len(rows):
+        return picture
+    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    top, left = ((int(at.min() + at.max()) - side) // 2 + 1 for at in (rows, columns))
+    padded = np.pad(picture, ((side, side), (side, side), (0, 0)), constant_values=255)
+    return padded[top + side : top + 2 * side, left + side : left + 2 * side]
 
 
 def plot_by_azimuth(
@@ -93,7 +105,7 @@ def plot_by_azimuth(
     ax.set_theta_zero_location("N")
     ax.set_theta_direction(-1)
     ax.set_xticks(np.pi / 2 * np.arange(4), SIDES)
-    ax.set_ylim(0, None)
+    _start_at_zero(ax)
     ax.tick_params(axis="y", labelsize="x-small")
     ax.yaxis.set_major_locator(MaxNLocator(3))
     ax.grid(color="#e4e4e4")
@@ -112,5 +124,11 @@ def plot_by_elevation(
     middle = (np.asarray(edges[1:]) + np.asarray(edges[:-1])) / 2
     ax.plot(middle, values, "s--" if dashed else "o-", color=color, label=label, markersize=4)
     ax.set(xlabel="elevation (degrees)", xlim=(edges[0], edges[-1]), xticks=list(edges))
-    ax.set_ylim(0, None)
+    _start_at_zero(ax)
     ax.grid(axis="y")
+
+
+def _start_at_zero(ax: Axes) -> None:
+    """Shows all lines that are drawn so far, and zero."""
+    highest = max((float(np.nanmax(line.get_ydata(), initial=0)) for line in ax.lines), default=0)
+    ax.set_ylim(0, 1.1 * highest or 1)

@@ -70,6 +70,19 @@ def first_shapes(collection: Collection, category: str, split: str, count: int) 
     return shapes[:count]
 
 
+def trained_methods(trained: Trained) -> list[str]:
+    """The names of the encoders that are trained.
+
+    Raises:
+        LatentSpaceError: None is.
+    """
+    if not trained.encoders:
+        raise LatentSpaceError(
+            f"no encoder is trained for {trained.category} in {trained.runs}: run chapter 04, or chapter 06"
+        )
+    return list(trained.encoders)
+
+
 def view_codes(trained: Trained, method: str, shapes: Sequence[Shape], kinds: Sequence[str] = VIEWS) -> ViewCodes:
     """The codes of all views of some shapes.
 
@@ -83,11 +96,10 @@ def view_codes(trained: Trained, method: str, shapes: Sequence[Shape], kinds: Se
         LatentSpaceError: No encoder of this name is trained, there is no shape, or shapes differ in their views.
         StoreError: A shape is not prepared.
     """
-    if method not in trained.encoders:
-        there = ", ".join(trained.encoders) or "none"
+    if method not in (there := trained_methods(trained)):
         raise LatentSpaceError(
-            f"no encoder called {method!r} is trained for {trained.category} in {trained.runs}; "
-            f"trained: {there}; chapters 04 and 06 train them"
+            f"no encoder called {method!r} is trained for {trained.category} in {trained.runs}; there is "
+            f"{', '.join(there)}"
         )
     codes, rows = [], []
     for number, shape in enumerate(shapes):
@@ -127,9 +139,9 @@ def embed_views(
     if np.ptp(codes, axis=0).max() == 0:
         return np.zeros((len(codes), 2))
     near = min(float(perplexity), (len(codes) - 1) / 3)
-    # Exact gradients: the approximate ones are summed in an order that depends on the threads.
+    # Exact gradients: the approximate ones wait for threads on busy cores, and are no faster for so few points.
     method = "exact" if len(codes) <= 600 else "barnes_hut"
-    tsne = TSNE(perplexity=near, init="pca", method=method, random_state=seed, n_jobs=1)
+    tsne = TSNE(perplexity=near, init="pca", method=method, max_iter=500, random_state=seed, n_jobs=1)
     return tsne.fit_transform(codes).astype(np.float64)
 
 
@@ -167,7 +179,7 @@ def view_invariance(views: ViewCodes) -> ViewInvariance:
 def azimuth_bins(azimuth: Float[np.ndarray, " n"], bins: int = 12) -> Int[np.ndarray, " n"]:
     """The sector of each azimuth, in degrees of any turn; sector 0 has the front (0) in its middle."""
     width = 360 / bins
-    return np.floor((azimuth + width / 2) % 360 / width).astype(int) % bins  # -1e-20 % 360 is 360
+    return np.floor((azimuth + width / 2) % 360 / width).astype(int) % bins  # a hair below 0, modulo 360, is 360
 
 
 def elevation_bins(elevation: Float[np.ndarray, " n"], edges: Sequence[float | int]) -> Int[np.ndarray, " n"]:
