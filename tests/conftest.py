@@ -73,6 +73,17 @@ display({"text/markdown": table, "text/plain": table}, raw=True)
 ```
 
 ```{code-cell} ipython3
+import pandas as pd
+
+from tpl.tables import SortableTable
+
+kinds = pd.DataFrame({"name": ["b", "a", "d", "c"], "score": ["", "10.5", "9.25", "-1.00"]})
+kinds["share"] = ["5%", "100%", "20%", ""]
+many = kinds.loc[kinds.index.repeat(5)].assign(**{f"column number {n}": "wide cells" for n in range(5)})
+SortableTable(many, "Sortable", "sortable", largest_first="score")
+```
+
+```{code-cell} ipython3
 import numpy as np
 import trimesh
 

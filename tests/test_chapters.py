@@ -170,6 +170,23 @@ def test_a_failing_chapter_stops_the_run_in_a_sentence_and_is_never_taken_for_ex
         build_site(mini_book, folder)
 
 
+def test_what_a_reader_can_mend_stops_a_chapter_with_its_sentence_alone(mini_book):
+    chapter = mini_book.find("01")
+    missing = (
+        "from pathlib import Path\n    from tpl.evaluation import read_results\n    read_results(Path('results.csv'))"
+    )
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    assert failing in chapter.source.read_text()
+    chapter.source.write_text(chapter.source.read_text().replace(failing, missing))
+    pair(mini_book)
+    sentence = "no results at results.csv; chapter 07_tables makes them: run `tpl run 07_tables`"
+    with pytest.raises(BookError, match=f"^chapter 01_cubes stopped: {sentence}; up to there it is .*failed.ipynb$"):
+        run_chapters(mini_book, ["01"], given={"fail": "true"})
+    failed = nbformat.read(mini_book.run_folder("quick") / "01_cubes.failed.ipynb", as_version=4)
+    errors = [o for cell in failed.cells for o in cell.get("outputs", []) if o["output_type"] == "error"]
+    assert [error["traceback"] for error in errors] == [[f"ResultsError: {sentence}"]]
+
+
 def test_the_manifest_remembers_what_the_trainings_took(mini_book):
     chapter = mini_book.find("01")
     for seconds, values, longest in [(100.0, {}, 100.0), (5.0, {}, 100.0), (7.0, {"count": 4}, 7.0)]:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tpl.comparison import by_kind, compare_pairs, comparison, conclusions, unbroken
+from tpl.comparison import by_kind, compare_pairs, comparison, conclusions, every_shape, unbroken
 from tpl.evaluation import summarize
 
 
@@ -79,6 +79,23 @@ def test_kinds_stand_hardest_first_and_a_failure_counts_as_the_worst():
     ]
     with_random = by_kind(pd.DataFrame(rows), ["encoder"])
     assert with_random.set_index("kind").loc["frame", "encoder"] == "3.00"
+
+
+def test_every_shape_stands_once_the_worst_first_and_a_failure_before_all():
+    rows = table(encoder=[2.0, 9.0, 4.0], **{"mean shape": [20.0] * 3})
+    rows.loc[(rows["shape_id"] == "s0") & (rows["view"] == "rnd1"), "chamfer"] = 0.005
+    made = every_shape(rows, "encoder")
+    assert made[["shape", "fix", "rnd", "F-score"]].values.tolist() == [
+        ["s1", "9.00", "9.00", "0.500"],
+        ["s2", "4.00", "4.00", "0.500"],
+        ["s0", "2.00", "3.50", "0.500"],
+    ]
+    assert "reason" not in made
+    failed = every_shape(table(encoder=[2.0, None]), "encoder")
+    assert failed[["shape", "fix", "rnd", "reason"]].values.tolist() == [
+        ["s1", "", "", "EmptyShape: no surface"],
+        ["s0", "2.00", "2.00", ""],
+    ]
 
 
 def test_a_pair_is_decided_only_where_the_interval_excludes_zero():

@@ -155,6 +155,65 @@ def test_a_scene_turns_when_asked_and_its_slider_moves(site, browser):
     assert turned, "no page has a scene"
 
 
+def cells_of(table: Locator) -> list[list[str]]:
+    return table.evaluate(
+        "table => [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent.trim()))"
+    )
+
+
+def as_numbers(cells: list[str]) -> list[float] | None:
+    """The numbers of a column, an empty cell more than any; none if it is one of words."""
+    try:
+        numbers = [float(cell.strip("%").replace(",", "").replace("\u2212", "-") or "inf") for cell in cells]
+    except ValueError:
+        return None
+    return numbers if any(cells) else None
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_a_sortable_table_sorts_numbers_as_numbers_and_scrolls_within_itself(site, browser, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page, complaints = watched_page(context)
+    sorted_columns = 0
+    for path in pages_of(site):
+        page.goto(path.as_uri())
+        for table in page.locator("table.tpl-sortable").all():
+            area = table.locator("xpath=..")
+            assert area.get_attribute("aria-label") and area.evaluate("area => area.tabIndex === 0")
+            assert area.evaluate("area => area.getBoundingClientRect().right <= document.documentElement.clientWidth")
+            before = sorted(cells_of(table))
+            for column, head in enumerate(table.locator("thead th").all()):
+                numbers = as_numbers([row[column] for row in cells_of(table)])
+                if numbers is None:
+                    continue
+                told_before = head.get_attribute("aria-sort")
+                head.get_by_role("button").press("Enter")
+                down = told_before != "descending"  # largest first, unless it stands so already
+                assert head.get_attribute("aria-sort") == ("descending" if down else "ascending")
+                assert as_numbers([row[column] for row in cells_of(table)]) == sorted(numbers, reverse=down)
+                head.get_by_role("button").click()
+                assert head.get_attribute("aria-sort") == ("ascending" if down else "descending")
+                assert as_numbers([row[column] for row in cells_of(table)]) == sorted(numbers, reverse=not down)
+                assert table.locator("th[aria-sort]").count() == 1
+                sorted_columns += 1
+            assert sorted(cells_of(table)) == before, "a row came or went"
+    context.close()
+    assert sorted_columns, "no page has a sortable table with numbers"
+    assert complaints == []
+
+
+def test_a_sortable_table_is_a_plain_one_without_scripts(site, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page, tables = context.new_page(), 0
+    for path in pages_of(site):
+        page.goto(path.as_uri())
+        for table in page.locator("table.tpl-sortable").all():
+            assert table.locator("tbody tr").count() and table.locator("button").count() == 0
+            tables += 1
+    context.close()
+    assert tables
+
+
 def drag(page: Page, x: float, y: float) -> None:
     page.mouse.move(x, y)
     page.mouse.down()

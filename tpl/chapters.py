@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 
+from tpl.errors import PlainError
 from tpl.files import write_atomically
 from tpl.scenes import FOLDER_VARIABLE, MIME
 
@@ -37,7 +38,7 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-class BookError(ValueError):
+class BookError(PlainError):
     """Something about the book is not what is needed; the message names it and the remedy."""
 
 
@@ -385,6 +386,8 @@ def _reason(error: Exception) -> str:
     lines = [line for line in error.source.splitlines() if line.strip()]
     line = next((found for found in map(_arrow, reversed(error.traceback)) if found), lines[-1] if lines else "")
     message = (error.evalue.splitlines() or [""])[0]
+    if error.traceback == [f"{error.ename}: {error.evalue}"]:  # a PlainError: where it was met tells no more
+        return f"stopped: {message}"
     return f"stopped in cell [{error.exec_count}], `{line.strip()}`: {error.ename}: {message}"
 
 

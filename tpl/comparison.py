@@ -39,7 +39,7 @@ def unbroken(words: str) -> str:
 
 
 def _bold_smallest(values: np.ndarray, views: Sequence[str]) -> list[str]:
-    texts = ["" if np.isnan(value) else f"{value:.2f}" for value in values]
+    texts = _texts(values, 2)
     for view in set(views) - {NO_VIEW}:
         of_view = np.where([other == view for other in views], values, np.inf)
         if np.nanmin(of_view) < np.inf:
@@ -66,6 +66,36 @@ def by_kind(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
         table.insert(0, "category", str(category))
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def every_shape(rows: pd.DataFrame, method: str) -> pd.DataFrame:
+    """One method on every shape, Chamfer distance x 1000 as text: the worst in the fixed view first, failures before.
+
+    Returns:
+        `category`, `shape`, `style` (the family), `fix`, `rnd` (the mean of its draws), `F-score` and `normals` in the
+        fixed view; an empty cell for a failure, and its `reason` where there is any.
+    """
+    judged = rows.loc[rows["method"] == method]
+    drawn = judged.loc[judged["view"].str.startswith("rnd")]
+    of_draws = drawn.groupby(["category", "shape_id"])["chamfer"].apply(lambda draws: draws.mean(skipna=False))
+    fixed = judged.loc[judged["view"] == "fix"].sort_values(by="chamfer", ascending=False, na_position="first")
+    keys = pd.MultiIndex.from_frame(fixed[["category", "shape_id"]])
+    table = pd.DataFrame(
+        {
+            "category": fixed["category"].to_numpy(),
+            "shape": fixed["shape_id"].to_numpy(),
+            "style": fixed["family"].to_numpy(),
+            "fix": _texts(1000 * fixed["chamfer"].to_numpy(), 2),
+            "rnd": _texts(1000 * of_draws.reindex(keys).to_numpy(), 2),
+            "F-score": _texts(fixed["f_score"].to_numpy(), 3),
+            "normals": _texts(fixed["normal_consistency"].to_numpy(), 3),
+        }
+    )
+    return table.assign(reason=fixed["reason"].to_numpy()) if fixed["reason"].any() else table
+
+
+def _texts(values: np.ndarray, digits: int) -> list[str]:
+    return ["" if np.isnan(value) else f"{value:.{digits}f}" for value in values]
 
 
 def compare_pairs(rows: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: int = 0) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
+from tpl.errors import PlainError
 from tpl.files import write_atomically
 from tpl.metrics import F_SCORE_THRESHOLD, chamfer_distance, compare_surfaces
 from tpl.reconstruction import remove_floaters, sample_mesh
@@ -40,7 +41,7 @@ PROVENANCE = ["protocol", "seed", "run"]
 NUMBERS = [*SCORES, "seconds"]
 
 
-class ResultsError(ValueError):
+class ResultsError(PlainError):
     """Results that are missing, incomplete or not results."""
 
 

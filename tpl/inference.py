@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor
 
 from tpl.datasets import SDFTable
+from tpl.errors import PlainError
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
@@ -138,7 +139,7 @@ def mean_code(codes: Float[Tensor, "shapes dim"]) -> Float[Tensor, " dim"]:
     return codes.mean(dim=0)
 
 
-class ImageError(ValueError):
+class ImageError(PlainError):
     """A file is no image that can be used; the message names it and the remedy."""
 
 

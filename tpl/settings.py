@@ -4,13 +4,15 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from tpl.errors import PlainError
+
 Preset = Literal["paper", "authors", "fixed"]
 """A reading of the method: the text literally, what the authors' code does, what is sound (our default)."""
 
 Config = TypeVar("Config", bound=BaseModel)
 
 
-class SettingsError(ValueError):
+class SettingsError(PlainError):
     """A parameter does not exist or has a value that it cannot have; the message names it."""
 
 

@@ -22,6 +22,7 @@ import trimesh
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from tpl.errors import PlainError
 from tpl.files import write_atomically
 from tpl.meshes import Normalization
 from tpl.rendering import Camera
@@ -29,7 +30,7 @@ from tpl.sdf import SdfSamples
 from tpl.shapes import CATEGORIES, Shape
 
 
-class StoreError(ValueError):
+class StoreError(PlainError):
     """A file of the data folder is missing or broken; the message names it and what writes it anew."""
 
 

@@ -28,7 +28,12 @@ class Table:
         columns = list(zip(*rows[1:], strict=True)) or [()] * len(rows[0])
         right = [bool(column) and all(NUMBER.fullmatch(cell.strip("*")) for cell in column) for column in columns]
         lines.insert(1, "|" + "|".join("--:" if numbers else ":--" for numbers in right) + "|")
-        return "\n".join([f":::{{table}} {self.caption}", f":name: {self.name}", "", *lines, ":::"])
+        options = [f":name: {self.name}", *self._options()]
+        return "\n".join([f":::{{table}} {self.caption}", *options, "", *lines, ":::"])
+
+    def _options(self) -> list[str]:
+        """Further options of the directive."""
+        return []
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {
@@ -36,3 +41,23 @@ class Table:
             "text/html": self.frame.to_html(index=False),  # what JupyterLab prefers
             "text/plain": self.frame.to_string(index=False),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class SortableTable(Table):
+    """A table that a reader sorts by a press on a column's head; the rows come in the order of the frame.
+
+    The book's pages carry the script (`book/_static/sortable.js`); without it, and in JupyterLab, it is a plain table.
+    Numbers sort as numbers, largest first, and an empty cell among them counts as more than any: a failure is worst.
+
+    Args:
+        largest_first: The column that the frame is sorted by already, so that readers are told; none if empty.
+    """
+
+    largest_first: str = ""
+
+    def _options(self) -> list[str]:
+        classes = ["tpl-sortable"]
+        if self.largest_first:
+            classes.append(f"tpl-sorted-{list(self.frame.columns).index(self.largest_first)}")
+        return [f":class: {' '.join(classes)}"]

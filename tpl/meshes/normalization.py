@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from tpl.errors import PlainError
 
-class MeshError(ValueError):
+
+class MeshError(PlainError):
     """A mesh that cannot be read or used; the message names it, the reason and the remedy."""
 
 

@@ -30,13 +30,14 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
+from tpl.errors import PlainError
 from tpl.files import write_atomically
 from tpl.training.loop import Group, TrainingConfig, fit
 
 REPORTED = ("torch", "torchvision", "accelerate", "numpy", "scikit-image", "trimesh")
 
 
-class RunError(ValueError):
+class RunError(PlainError):
     """A run folder is not what is needed; the message names it and the remedy."""
 
 
