@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
+from tpl.__main__ import train
 from tpl.collection import CollectionConfig, open_collection
 from tpl.evaluation import Case, case_rng, evaluate_reconstruction, read_results, summarize
 from tpl.experiments import (
     ENCODER,
     ENCODER_SDF,
     END_TO_END,
+    END_TO_END_CONTRASTIVE,
     Gallery,
     contrast_category,
     embed_category,
@@ -159,8 +161,30 @@ def test_an_end_to_end_training_takes_its_sizes_from_data_and_phase_1_and_its_tr
     assert "the-contrastive-run" in json.loads((folder / "config.json").read_text())["data"]
 
 
+@pytest.mark.parametrize(
+    ("phase", "start", "method"),
+    [("end_to_end", "random", END_TO_END), ("end_to_end_contrastive", "contrastive", END_TO_END_CONTRASTIVE)],
+)
+def test_the_command_line_trains_an_arm_from_its_own_start(experiment, monkeypatch, capsys, phase, start, method):
+    collection, runs, _ = experiment
+    asked = {}
+
+    def train_nothing(category, **arguments):
+        asked[category] = arguments
+        return runs / "sofas" / "end_to_end"
+
+    monkeypatch.setattr("tpl.experiments.end_to_end_category", train_nothing)
+    given = [("model.warp_hidden", "16"), ("trunk_rate", "0.01")]
+    train(phase, "sofas", collection.folder, runs, "authors", given, "cpu")
+    (arguments,) = asked.values()
+    config = arguments["config"]
+    assert (config.start, arguments["method"], config.trunk) == (start, method, "frozen")
+    assert config.model.warp_hidden == 16 and config.trunk_rate == 0.01
+    assert "sofas" in capsys.readouterr().out
+
+
 def test_each_start_that_cannot_be_had_has_its_reason(tmp_path, monkeypatch):
-    def resolve(start, category, runs, width, device):
+    def resolve(start, category, runs, width, device="cpu"):
         if start == "imagenet":
             raise RuntimeError("the weights cannot be had")
         return starting_trunk(start, category, runs, width, device)

@@ -5,7 +5,7 @@ Each function takes a category first and returns a path, so that `side_by_side` 
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -189,10 +189,12 @@ def starting_trunk(
     return load_contrastive(folder, device).trunk, [digest]
 
 
-def missing_starts(category: str, runs: Path | str, width: int, device: str = "cpu") -> dict[str, str]:
-    """What stands in the way of each of the four starts of the trunk here; nothing ("") where it can be had."""
+def missing_starts(
+    category: str, runs: Path | str, width: int, starts: Sequence[str] = get_args(Start), device: str = "cpu"
+) -> dict[str, str]:
+    """What stands in the way of each of these starts of the trunk here; nothing ("") where it can be had."""
     reasons = {}
-    for start in get_args(Start):
+    for start in starts:
         try:
             starting_trunk(start, category, runs, width, device)
             reasons[start] = ""
