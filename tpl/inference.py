@@ -75,7 +75,7 @@ def fit_codes(
 
 def encode(encoder: Encoder, images: UInt8[np.ndarray, "views height width 3"]) -> Float[Tensor, "views dim"]:
     """Codes of images (bytes, on white), in blocks that fit any device."""
-    device = encoder.head.weight.device
+    device = next(encoder.parameters()).device
     encoder.eval()
     with torch.inference_mode():
         blocks = torch.from_numpy(images).permute(0, 3, 1, 2).split(256)

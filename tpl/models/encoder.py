@@ -4,6 +4,7 @@ import pickle
 import socket
 from collections import OrderedDict
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -31,10 +32,11 @@ class EncoderConfig(BaseModel):
     latent_dim: PositiveInt = 256
     image_size: PositiveInt = 224  # pixels a side of the images it learns from
     width: PositiveInt = 64  # channels of the first stage; 64 is ResNet-18, 32 costs a quarter of it
+    head_layers: Literal[1, 2] = 1  # the paper has one linear layer; some of the authors' scripts have two
 
 
 class Encoder(nn.Module):
-    """ResNet-18 and a linear head, predicting codes in units of their spread.
+    """ResNet-18 and a head, linear by default, predicting codes in units of their spread.
 
     The head's output is scaled and shifted by the codes' standard deviation and mean (`standardise`), so that an
     untrained head predicts the mean shape; until that is called it predicts the code itself, as the paper does.
@@ -49,7 +51,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config = config or EncoderConfig()
         self.trunk = resnet18_trunk(config.width)
-        self.head = nn.Linear(8 * config.width, config.latent_dim)
+        features = 8 * config.width
+        hidden = [nn.Linear(features, features), nn.ReLU()] if config.head_layers == 2 else []
+        last = nn.Linear(features, config.latent_dim)
+        self.head = nn.Sequential(*hidden, last) if hidden else last
         self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
         self.register_buffer("latent_std", torch.ones(config.latent_dim))
 

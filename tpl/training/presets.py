@@ -6,15 +6,27 @@ the configuration classes). Appendix A of the book lists what differs and why.
 
 from typing import Any
 
+from tpl.losses import PAIR_SHARE
 from tpl.settings import SettingsError, validated
 from tpl.training.contrastive import ContrastiveConfig
 from tpl.training.embedding import EmbeddingConfig
 from tpl.training.end_to_end import EndToEndConfig
 from tpl.training.regression import RegressionConfig
 
-# The sum over pairs divided by the number of points, as DIT's code has it, is the mean over pairs times this, at its
-# 24 x 5000 points: 625 of them against 4375 in each shape. Weights there become weights on our mean so.
-PAIRS_PER_POINT = 625 * 4375 / 5000
+
+def pairs_per_point(points: int) -> float:
+    """By what a mean over pairs is multiplied to give their sum divided by the number of points (Eq. 8, DIT's code).
+
+    Args:
+        points: Points of a shape in a batch; an eighth of them is paired with the others. The number of shapes, and
+            that of batches, cancels out.
+    """
+    first = points // PAIR_SHARE
+    return first * (points - first) / points
+
+
+PAIRS_PER_POINT = pairs_per_point(5000)
+"""At DIT's 24 x 5000 points: 625 of a shape against 4375. A weight there becomes a weight on our mean so."""
 
 EMBEDDING: dict[str, dict[str, Any]] = {
     "paper": dict(  # Eq. 9 to the letter: its labels stand for the wrong terms, and no code prior

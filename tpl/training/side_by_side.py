@@ -28,7 +28,7 @@ def training_device(wanted: str = "auto") -> torch.device:
 
 
 def side_by_side(
-    function: Callable[[str], Result], categories: Sequence[str], device: torch.device
+    function: Callable[[str], Result], categories: Sequence[str], device: torch.device, jobs: int = 0
 ) -> dict[str, Result]:
     """Calls a function for each category: in a process each on a CPU, one after the other on a GPU.
 
@@ -38,11 +38,12 @@ def side_by_side(
         function: Takes a category; it and what it returns can be pickled, so it returns paths and tables, no models.
         categories: Which.
         device: Where the function trains.
+        jobs: Processes at a time, for what is more than the machine should do at once; 0 is all of them.
     """
     if device.type != "cpu" or len(categories) == 1:
         return {category: function(category) for category in categories}
     # All at once even on fewer cores: the system shares them, and all end together.
-    parallel = joblib.Parallel(n_jobs=len(categories), backend="loky")
+    parallel = joblib.Parallel(n_jobs=jobs or len(categories), backend="loky")
     results: Any = parallel(joblib.delayed(_single_threaded)(function, category) for category in categories)
     return dict(zip(categories, results, strict=True))
 
