@@ -240,7 +240,9 @@ def test_the_error_of_a_view_is_its_distance_to_the_mean_over_the_spread_of_shap
 def test_scores_of_views_stand_beside_their_cameras(trained):
     shapes = trained.collection.shapes("chairs", "coded")
     codes = trained.embedding.codes
-    asked = codes[[[0, 1, 0], [1, 1, 1]]].cpu().numpy()  # three views of each of two shapes, one of them misread
+    asked = codes.cpu().numpy()[
+        np.array([[0, 1, 0], [1, 1, 1]])
+    ]  # three views of each of two shapes, one of them misread
     rows = score_all_views(trained, ENCODER, shapes[:1], codes_of(asked))
     assert rows["shape"].tolist() == [0, 0, 0] and rows["azimuth"].tolist() == [0, 30, 60]
     store = trained.collection.store

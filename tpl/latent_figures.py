@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import seaborn as sns
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator
@@ -13,12 +13,15 @@ from matplotlib.ticker import MaxNLocator
 from tpl.plotting import Picture, on_white
 
 MARKERS = "osD^vPX*"
+COLORS = "#0173b2 #de8f05 #029e73 #d55e00 #cc78bc #8c5a2b #5b2a86 #7f7f7f #b5a900 #56b4e9".split()
+"""Seaborn's colour-blind palette, with deeper tones for its two that are too pale for dots on white."""
+
 SIDES = ("front", "its right", "back", "its left")  # of the object, at azimuth 0, 90, 180, 270
 
 
 def instance_style(number: int) -> tuple[tuple[float, float, float], str]:
     """Colour and marker of one of many shapes: 40 that differ, neighbours in the list by both."""
-    return sns.color_palette("colorblind", 10)[number % 10], MARKERS[number % len(MARKERS)]  # pyright: ignore
+    return to_rgb(COLORS[number % len(COLORS)]), MARKERS[number % len(MARKERS)]
 
 
 def plot_instances(
@@ -73,7 +76,7 @@ def _add_thumbnail(ax: Axes, picture: Picture, anchor: np.ndarray, seat: np.ndar
     image = OffsetImage(close, zoom=38 / close.shape[0])
     line = dict(arrowstyle="-", color=color, linewidth=0.9, shrinkA=0, shrinkB=2)
     frame = dict(edgecolor=color, linewidth=1.2, boxstyle="round,pad=0.05,rounding_size=0.1")
-    ax.add_artist(AnnotationBbox(image, tuple(anchor), tuple(seat), pad=0.05, arrowprops=line, bboxprops=frame))
+    ax.add_artist(AnnotationBbox(image, tuple(anchor), tuple(seat), pad=0.15, arrowprops=line, bboxprops=frame))
 
 
 def _cropped(picture: Picture) -> Picture:
