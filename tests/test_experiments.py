@@ -273,7 +273,7 @@ def test_a_failed_reconstruction_is_a_row_that_counts(experiment):
 
 def test_contrastive_pre_training_sees_all_training_shapes_and_watches_the_others(experiment):
     collection, runs, _ = experiment
-    config = contrastive_config(encoder=dict(width=4), epochs=6, pairs_per_batch=2, precision="fp32")
+    config = contrastive_config(encoder=dict(width=8), epochs=6, pairs_per_batch=2, precision="fp32")
     folder = contrast_category("sofas", collection, config, runs)
     assert folder == runs / "sofas" / "contrastive"
     assert [shape.split for shape in held_out(collection, "sofas")] == ["validation", "test", "test"]
