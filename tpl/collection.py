@@ -71,7 +71,7 @@ class Collection(NamedTuple):
         record = store.read_record(shape)
         if record is None or not is_current(record, self.config.prepare):
             return False
-        return shape.split != "train" or not self.config.prepare.cross_samples or "cross" in record
+        return not self.config.prepare.cross_samples or "cross" in record
 
 
 def open_collection(

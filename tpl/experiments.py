@@ -231,8 +231,9 @@ def evaluate_category(
     if not arms.keys() & set(TWO_PHASE):
         Reconstructor.load(runs, category, device)  # says what is missing
     shapes, store = collection.shapes(category, split), collection.store
+    cross = collection.config.prepare.cross_samples > 0
     key = {
-        "data": store.fingerprint([*shapes, *collection.shapes(category, "train")]),
+        "data": store.fingerprint([*shapes, *collection.shapes(category, "train")], cross),
         "runs": {method: RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in arms},
         "settings": [resolution, draws, seed, oracle.model_dump()],
     }
@@ -251,8 +252,8 @@ def evaluate_category(
         "nearest by code": gallery.nearest_to_codes(asked),
         "nearest coded shape": gallery.nearest_coded(asked),
     }
-    table = SDFTable.read(shapes, store, device, cross=False)
-    fitted = fit_codes(best.model, table, oracle)
+    table = SDFTable.read(shapes, store, device, cross)
+    fitted = fit_codes(best.model, table, oracle, best.codes)
     mean = extract_mesh(best.model.shape(mean_code(best.codes)), resolution)
 
     rows = []

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from tpl.datasets import SDFTable
+from tpl.datasets import SDFBatch, SDFTable
 from tpl.errors import PlainError
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
@@ -31,36 +31,48 @@ class OracleConfig(BaseModel):
     start_std: NonNegativeFloat = 0.1
     truncation: float = Field(default=0.1, gt=0)
     prior: NonNegativeFloat = 1e-4
+    cross_share: float = Field(default=0.4, ge=0, lt=1)  # ours: of a step's samples, where the table has such samples
     seed: NonNegativeInt = 0
 
 
 def fit_codes(
-    model: DeepImplicitTemplate, table: SDFTable, config: OracleConfig | None = None
+    model: DeepImplicitTemplate,
+    table: SDFTable,
+    config: OracleConfig | None = None,
+    learnt: Float[Tensor, "codes dim"] | None = None,
 ) -> Float[Tensor, "shapes dim"]:
     """The codes whose decoded distances fit each shape's samples best: what no encoder can beat by much.
 
-    All shapes are fitted at once, each on its own samples, half of them inside.
+    All shapes are fitted at once, each on its own samples, half of them inside. Near its own surface a shape has no
+    sample that says that it lacks a part which others have; where the table has cross samples, they say it.
 
     Args:
         model: The trained decoder; it is left as it is.
         table: Samples of the shapes, on the model's device.
         config: Length and rate of the fit.
+        learnt: Codes of training shapes. The fit starts from the one that suits a shape best, which a few hundred
+            steps from a random code do not always reach; without them it starts at random, as DeepSDF's does.
 
     Source: Park et al. 2019 (DeepSDF), section 4.3.
     """
     config = config or OracleConfig()
     generator = torch.Generator(table.device).manual_seed(config.seed)
-    start = torch.randn((len(table), model.config.latent_dim), generator=generator, device=table.device)
-    latent = (config.start_std * start).requires_grad_()
-    optimizer = torch.optim.Adam([latent], lr=config.rate)
     rows = torch.arange(len(table), device=table.device)
+    if learnt is None:
+        noise = torch.randn((len(table), model.config.latent_dim), generator=generator, device=table.device)
+        start = config.start_std * noise
+    else:
+        few = table.draw(rows, min(config.points, 256), generator, cross_share=config.cross_share)
+        start = learnt[_best_codes(model, few, learnt, config.truncation)]
+    latent = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([latent], lr=config.rate)
     frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval().requires_grad_(False)
     try:
         for iteration in range(config.iterations):
             if iteration == config.iterations // 2:
                 optimizer.param_groups[0]["lr"] = config.rate / 10
-            batch = table.draw(rows, config.points, generator)
+            batch = table.draw(rows, config.points, generator, cross_share=config.cross_share)
             error = curriculum_l1(model(batch.points, latent), batch.sdf, truncation=config.truncation, one_sided=True)
             # A mean over shapes would weaken each one's step; Adam does not mind, the prior would.
             loss = len(table) * error + config.prior * latent.square().mean(dim=1).sum()
@@ -71,6 +83,20 @@ def fit_codes(
         for parameter in frozen:
             parameter.requires_grad_(True)
     return latent.detach()
+
+
+def _best_codes(
+    model: DeepImplicitTemplate, batch: SDFBatch, codes: Float[Tensor, "codes dim"], truncation: float
+) -> Int[Tensor, " shapes"]:
+    """For each shape of a batch the row of the code that decodes nearest to its distances."""
+    model.eval()
+    with torch.no_grad():
+        truth = batch.sdf.clamp(-truncation, truncation)
+        errors = []
+        for code in codes:
+            predicted = model(batch.points, code.expand(len(truth), -1)).clamp(-truncation, truncation)
+            errors.append((predicted - truth).abs().mean(dim=1))
+    return torch.stack(errors).argmin(dim=0)
 
 
 def encode(encoder: Encoder, images: UInt8[np.ndarray, "views height width 3"]) -> Float[Tensor, "views dim"]:

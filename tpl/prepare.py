@@ -81,8 +81,8 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
     if config.cross_samples:
         ready = {row["shape_id"] for row in rows if row["status"] != "failed"}
         for category in sorted({shape.category for shape in shapes}):
-            training = [s for s in shapes if s.category == category and s.split == "train" and s.id in ready]
-            failures = _prepare_cross(training, store, config, jobs)
+            of_category = [s for s in shapes if s.category == category and s.id in ready]
+            failures = _prepare_cross(of_category, store, config, jobs)
             for shape_id, reason in failures.items():
                 report.loc[report.shape_id == shape_id, ["status", "reason"]] = ["failed", reason]
     return report
@@ -151,14 +151,18 @@ def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:
 
 
 def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: int) -> dict[str, str]:
-    """Writes the shapes' cross samples; returns the reasons of failures by shape."""
-    if not shapes:
+    """Writes the shapes' cross samples, near training shapes' surfaces; returns the reasons of failures by shape.
+
+    Training shapes learn from them. Those held out have them for the oracle, which fits a code to the truth.
+    """
+    training = [shape for shape in shapes if shape.split == "train"]
+    if not training:
         return {}
-    key = [config.cross_samples, store.fingerprint(shapes)]  # other neighbours, other samples
+    key = [config.cross_samples, store.fingerprint(training)]  # other neighbours, other samples
     todo = [shape for shape in shapes if (store.read_record(shape) or {}).get("cross") != key]
     if not todo:
         return {}
-    pool = cross_pool(shapes, store, config.seed)
+    pool = cross_pool(training, store, config.seed)
     tasks = [(shape, store, config, pool, key) for shape in todo]
     failures = _in_parallel(_try_cross, tasks, jobs, f"cross samples, {shapes[0].category}")
     return {shape_id: reason for shape_id, reason in failures if reason}
