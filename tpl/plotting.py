@@ -135,7 +135,9 @@ def plot_seeds(
             raise ValueError(f"the seeds of {name!r} were not logged at the same steps; train them alike")
         values = np.stack([history[term].to_numpy(float) for history in histories])
         ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colors[name], alpha=0.2, linewidth=0)
-        ax.plot(steps, values.mean(axis=0), styles[place % len(styles)], color=colors[name], label=name)
+        alone = "o" if len(steps) == 1 else None
+        style = styles[place % len(styles)]
+        ax.plot(steps, values.mean(axis=0), style, color=colors[name], label=name, marker=alone, markersize=4)
     ax.set(xlabel="step", ylabel=term, yscale="log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -158,7 +160,7 @@ def plot_outcomes(ax: Axes, outcomes: Mapping[str, Sequence[float]], colors: Map
         ax.plot([place - 0.28, place + 0.28], [np.mean(values)] * 2, color=INK, linewidth=2, solid_capstyle="butt")
     ax.set_xticks(range(len(outcomes)), list(outcomes))
     ax.set_xlim(-0.6, len(outcomes) - 0.4)
-    ax.set_ylim(0, None)
+    ax.set_ylim(0, 1.1 * max(max(values) for values in outcomes.values()))
     ax.grid(axis="y")
     ax.set_axisbelow(True)
 
