@@ -87,7 +87,7 @@ def test_a_common_motion_changes_nothing_beyond_sampling(protocol):
     assert measure(protocol, *moved) == pytest.approx(before, rel=0.02)
 
 
-def crowded(mesh, times=6):
+def crowded(mesh, times=7):
     """The same surface with one of its faces cut into 4^times."""
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
     chosen = [0]
@@ -101,10 +101,11 @@ def crowded(mesh, times=6):
 def test_vertices_that_crowd_in_one_face_change_only_protocols_of_vertices():
     plain = ball(RADIUS + GAP, 3)
     changed = crowded(plain)
-    assert len(changed.vertices) > 3 * len(plain.vertices) and changed.area == pytest.approx(plain.area)
-    ratio = {protocol.name: measure(protocol, changed) / measure(protocol, plain) for protocol in PROTOCOLS}
+    assert len(changed.vertices) > 10 * len(plain.vertices) and changed.area == pytest.approx(plain.area)
+    fewer = [*PROTOCOLS[:3], replace(ONET, points=20_000)]
+    ratio = {protocol.name: measure(protocol, changed) / measure(protocol, plain) for protocol in fewer}
     assert ratio[BOOK.name] == pytest.approx(1, abs=0.01) and ratio[ONET.name] == pytest.approx(1, abs=0.01)
-    assert ratio[DISN.name] > 1.1 and ratio[PIXEL2MESH.name] > 1.1
+    assert ratio[DISN.name] > 1.3 and ratio[PIXEL2MESH.name] > 1.3
 
 
 @each_protocol
