@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import trimesh
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from tpl.correspondence import transfer
+from tpl.correspondence import transfer, transfer_points
 from tpl.plotting import position_colors
-from tpl.transfer import TEMPLATE, Located, Sample, carried_labels
+from tpl.transfer import NEAREST, TEMPLATE, Located, Sample, carried_labels
 
 PART_COLORS = np.array(
     [
@@ -29,6 +29,9 @@ PART_COLORS = np.array(
 
 TRUE_POINT, CARRIED_POINT, BASE_POINT = (30, 30, 30), (213, 60, 20), (0, 120, 190)
 """Balls: where a key point is, where the template carries it, where the nearest point lies."""
+
+PALE_CLAY = (205, 200, 192)
+"""The clay below balls: no category's own, so that the balls stand out on all."""
 
 EDGE = 0.04
 """Longest edge of a mesh that is painted face by face, raw units."""
@@ -75,12 +78,28 @@ def with_own_places(source: Located) -> trimesh.Trimesh:
     return painted(fine, position_colors(source.frame.apply(np.asarray(fine.triangles_center))))
 
 
-def with_carried_places(source: Sample, frame_of_source: Located, target: Located) -> trimesh.Trimesh:
+def with_carried_places(source: Sample, target: Located) -> trimesh.Trimesh:
     """The target's true mesh in the paint of `with_own_places`, carried through the template point by point."""
     fine = refined(target.mesh)
-    paint = position_colors(frame_of_source.frame.apply(source.points))
+    paint = position_colors(source.places[NEAREST])  # where its own points lie
     places = target.places(np.asarray(fine.triangles_center))[TEMPLATE]
     return painted(fine, transfer(paint, source.places[TEMPLATE], places))
+
+
+def with_keypoints(source: Sample, target: Located, sample: Sample) -> trimesh.Trimesh:
+    """The target's true mesh in clay, with balls where its key points are and where two ways of carrying put them.
+
+    Args:
+        source: Whose key points are carried.
+        target: The other shape.
+        sample: Of its surface.
+    """
+    both = [name for name in source.keypoints if name in sample.keypoints]
+    rows = [list(source.keypoints).index(name) for name in both]
+    balls = {TRUE_POINT: np.stack([sample.keypoints[name] for name in both])} if both else {}
+    for method, color in ((TEMPLATE, CARRIED_POINT), (NEAREST, BASE_POINT)):
+        balls[color] = transfer_points(source.key_places[method][rows], sample.places[method], sample.points)
+    return with_balls(target.mesh, PALE_CLAY, balls)
 
 
 def with_balls(
@@ -110,7 +129,19 @@ def with_balls(
     )
 
 
-def color_legend(figure: Figure, names: Mapping[str, Int[np.ndarray, "3"] | UInt8[np.ndarray, "3"] | tuple]) -> None:
-    """Names and their colours in a line below a figure's pictures."""
-    patches = [Patch(color=np.asarray(color) / 255, label=name) for name, color in names.items()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 8), fontsize="small")
+def color_legend(names: Mapping[str, Sequence[str]], colors: UInt8[np.ndarray, "colors 3"]) -> Figure:
+    """The names of parts beside their colours, a line a category.
+
+    Args:
+        names: Of the parts, by category.
+        colors: The first is that of the first part, and so on.
+    """
+    fig, axes = plt.subplots(len(names), 1, figsize=(7, 0.28 * len(names)), squeeze=False)
+    for ax, (category, parts) in zip(axes[:, 0], names.items(), strict=True):
+        for place, (part, color) in enumerate(zip(parts, colors, strict=False)):
+            ax.scatter([place + 1.2], [0], s=70, marker="s", color=color / 255, linewidths=0)
+            ax.text(place + 1.34, 0, part, va="center", fontsize="small")
+        ax.text(0, 0, category, va="center", fontsize="small", color="#5a5a5a")
+        ax.set(xlim=(0, 9.4), ylim=(-1, 1))
+        ax.set_axis_off()
+    return fig

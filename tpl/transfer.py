@@ -6,6 +6,7 @@ through the template and by rivals that know none.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +54,13 @@ class Located:
     """A labelled shape, and where its points lie for each way of carrying."""
 
     shape: Shape
-    mesh: trimesh.Trimesh  # raw frame
     frame: Normalization
     canonical: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]]  # the warp of this shape
+
+    @cached_property
+    def mesh(self) -> trimesh.Trimesh:
+        """The true mesh, raw frame; loaded when it is first asked for."""
+        return self.shape.load()
 
     def places(self, points: Float[np.ndarray, "n 3"]) -> dict[str, Float[np.ndarray, "n 3"]]:
         """Where points (raw frame) lie in the space of each method, in which nearest points are looked for."""
@@ -66,8 +71,14 @@ class Located:
             BOXES: match_boxes(there, self.frame.apply(np.asarray(self.mesh.bounds))),
         }
 
-    def sample(self, count: int, rng: np.random.Generator) -> "Sample":
-        """Points spread evenly over the surface, with their labels and places, and the key points."""
+    def sample(self, count: int, seed: int = 0) -> "Sample":
+        """Points spread evenly over the surface, with their labels and places, and the key points.
+
+        Args:
+            count: How many points.
+            seed: The points depend on it and on the shape, so that a shape is drawn alike wherever it is needed.
+        """
+        rng = case_rng(seed, "surface", self.shape.id)
         label, _ = labels_of(self.mesh)
         points, faces = trimesh.sample.sample_surface(self.mesh, count, seed=rng)[:2]
         known = find_keypoints(self.shape.category, self.mesh)
@@ -97,7 +108,7 @@ class Transfers(NamedTuple):
 def locate(trained: Trained, shape: Shape, latent: Float[Tensor, " dim"]) -> Located:
     """A prepared procedural shape, with the warp of a code."""
     model, frame = trained.embedding.model, trained.collection.store.read_normalization(shape)
-    return Located(shape, shape.load(), frame, lambda points: model.canonical(points, latent))
+    return Located(shape, frame, lambda points: model.canonical(points, latent))
 
 
 def exemplars_and_targets(
@@ -166,14 +177,10 @@ def score_transfer(
     files = [folder / f"{table}-{key}.csv" for table in Transfers._fields]
     if not all(file.exists() for file in files):
         sources, targets = exemplars_and_targets(trained, exemplars, coded, test)
-
-        def drawn(located: Located) -> Sample:
-            return located.sample(points, case_rng(seed, "surface", located.shape.id))
-
-        samples = [drawn(source) for source in sources]
+        samples = [source.sample(points, seed) for source in sources]
         tables: list[Transfers] = []
         for codes, found in targets.items():
-            tables += [score_samples(samples, drawn(target), codes) for target in found]
+            tables += [score_samples(samples, target.sample(points, seed), codes) for target in found]
         for file, table in zip(files, map(pd.concat, zip(*tables, strict=True)), strict=True):
             write_atomically(file, lambda path, table=table: table.to_csv(path, index=False))
     return Transfers(*map(pd.read_csv, files))
@@ -205,7 +212,7 @@ def score_samples(sources: Sequence[Sample], target: Sample, codes: str) -> Tran
         start = {**key, "source": source.shape.id, "exemplars": 1}
         both = [name for name in source.keypoints if name in target.keypoints]
         rows = [list(source.keypoints).index(name) for name in both]
-        for method in (TEMPLATE, NEAREST, BOXES):
+        for method in (TEMPLATE, NEAREST, BOXES) if both else ():
             found = transfer_points(source.key_places[method][rows], target.places[method], target.points)
             for name, point in zip(both, found, strict=True):
                 error = float(np.linalg.norm(point - target.keypoints[name]))
