@@ -231,7 +231,7 @@ def summarize(rows: pd.DataFrame, seed: int = 0, resamples: int = 2000) -> pd.Da
     for _, group in scored.groupby(["category", "split", "method", "kind"], sort=False):
         first = group.iloc[0]
         table = _by_shape_and_draw(group, "chamfer")
-        low, high = _bootstrap_mean(table.mean(axis=1).to_numpy(), seed, resamples)
+        low, high = bootstrap_mean(table.mean(axis=1).to_numpy(), seed, resamples)
         clean = _by_shape_and_draw(group, "chamfer_clean")
         summaries.append(
             {
@@ -295,7 +295,7 @@ def paired_difference(rows: pd.DataFrame, a: str, b: str, seed: int = 0, resampl
                     "evaluate both on all"
                 )
             difference = (first - second[first.index]).to_numpy()
-            low, high = _bootstrap_mean(difference, seed, resamples)
+            low, high = bootstrap_mean(difference, seed, resamples)
             differences.append(
                 {
                     "category": category,
@@ -359,7 +359,7 @@ def _mean_of_draws(rows: pd.DataFrame) -> dict[str, pd.Series]:
     return {str(kind): _by_shape_and_draw(group, "chamfer").mean(axis=1) for kind, group in kinds}
 
 
-def _bootstrap_mean(values: Float[np.ndarray, " n"], seed: int, resamples: int) -> tuple[float, float]:
+def bootstrap_mean(values: Float[np.ndarray, " n"], seed: int, resamples: int = 2000) -> tuple[float, float]:
     """The 95 % percentile interval of a mean; one value says nothing of its spread."""
     if len(values) < 2:
         return np.nan, np.nan

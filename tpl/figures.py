@@ -42,7 +42,7 @@ def posters(
 
     Args:
         meshes: In the raw frame.
-        color: The clay, as `CLAY[category]`; "vertex" for meshes with colours of their own.
+        color: The clay, as `CLAY[category]`; "vertex" or "face" for meshes with colours of their own.
         shelf: Folder where the pictures are kept.
         size: Pixels a side.
         camera: The same for all.
@@ -68,7 +68,7 @@ def _draw_poster(file: Path, mesh: trimesh.Trimesh, camera: Camera, size: int, c
 
 def _content(mesh: trimesh.Trimesh, color: Any) -> list[bytes]:
     content = [np.asarray(mesh.vertices, np.float32).tobytes(), np.asarray(mesh.faces, np.int32).tobytes()]
-    return content if color != "vertex" else [*content, np.asarray(mesh.visual.vertex_colors).tobytes()]  # pyright: ignore
+    return content if color not in ("vertex", "face") else [*content, np.asarray(mesh.visual.vertex_colors).tobytes()]  # pyright: ignore
 
 
 def picture_grid(
