@@ -1,7 +1,8 @@
 # A thin face over `python -m tpl`; what each command does is written there.
 #
-#   make book    environment, shapes, trainings, tables, figures, and the book in HTML
-#   make test    environment, checks and tests
+#   make book      environment, shapes, trainings, tables, figures, and the book in HTML
+#   make test      environment, checks and tests
+#   make appendix  appendix A with its trainings, which `make book` leaves out; they stay, and `make book` shows them then
 #
 # PYTHON names the interpreter that makes the environment; PROFILE the folder of book/profiles that the chapters run with.
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book site test check format lab pair lock clean
+.PHONY: help book appendix site test check format lab pair lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -23,6 +24,9 @@ help:
 book: $(READY)
 	$(BIN)/python -m tpl run --profile $(PROFILE)
 	$(BIN)/python -m tpl site --from runs/$(PROFILE)/book
+
+appendix: $(READY) # about 15 minutes on 2 cores in profile quick
+	$(BIN)/python -m tpl run 01 A_paper_and_code --profile $(PROFILE) -p measure true
 
 site: $(READY) # of the published run, book/executed: seconds, and nothing is computed
 	$(BIN)/python -m tpl site

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import TypeCheckError
+from pydantic import ValidationError
 from torch import nn
 
 from tpl.models import (
@@ -202,6 +203,18 @@ def test_an_encoder_that_was_standardised_starts_at_the_mean_code():
     nn.init.ones_(encoder.head.bias)
     spread = codes.mean(dim=0) + codes.std(dim=0, correction=0)
     torch.testing.assert_close(encoder(torch.rand(1, 3, 32, 32))[0, [0, 2, 3]], spread[[0, 2, 3]])
+
+
+def test_a_head_of_two_layers_bends_between_them_and_one_layer_keeps_its_weights_names():
+    one = Encoder(EncoderConfig(latent_dim=4, width=2))
+    two = Encoder(EncoderConfig(latent_dim=4, width=2, head_layers=2)).eval()
+    assert parameters(one.head) == 16 * 4 + 4 and "head.weight" in one.state_dict()
+    assert parameters(two.head) == 16 * 16 + 16 + 16 * 4 + 4
+    images = torch.rand(3, 3, 32, 32)
+    hidden = torch.relu(two.head[0](two.features(images)))
+    torch.testing.assert_close(two(images), hidden @ two.head[2].weight.T + two.head[2].bias)
+    with pytest.raises(ValidationError, match="head_layers"):
+        EncoderConfig.model_validate({"head_layers": 3})
 
 
 def test_a_trunk_sees_images_in_the_units_of_imagenet():

@@ -17,6 +17,7 @@ from tpl.plotting import (
     method_color,
     on_white,
     plot_chamfer_distribution,
+    plot_effects,
     plot_error_bar,
     plot_history,
     plot_mean_chamfer,
@@ -333,3 +334,22 @@ def test_the_error_bar_follows_its_axes_and_is_in_per_cent(size, lying):
 def test_the_style_is_white_and_stays_within_its_context(ax):
     assert matplotlib.rcParams["figure.facecolor"] == "white"
     assert not ax.spines["top"].get_visible()
+
+
+def test_effects_have_a_lane_each_and_zero_in_the_middle(ax):
+    effects = pd.DataFrame(
+        {
+            "harm": [[400.0, 420.0], [-3.0, 2.0]],
+            "harm_low": [300.0, -8.0],
+            "harm_high": [520.0, 7.0],
+            "verdict": ["matters", "does not show at this budget"],
+        }
+    )
+    plot_effects(ax, effects, ["loud", "silent"])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["loud", "silent"]
+    low, high = ax.get_xlim()
+    assert low == pytest.approx(-high) and high > 520
+    dots = [collection.get_offsets()[:, 0].tolist() for collection in ax.collections]
+    assert dots == [[400.0, 420.0], [-3.0, 2.0]]
+    strong, weak = (collection.get_facecolor()[0] for collection in ax.collections)
+    assert strong[:3].sum() < weak[:3].sum()

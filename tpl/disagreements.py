@@ -170,7 +170,7 @@ DISAGREEMENTS = (
     ),
     Disagreement(
         "trunk",
-        "section 5",
+        "section 5.1",
         "all parts are jointly optimised",
         "the ResNet's trunk is frozen, only the head of the encoder learns",
         "the trunk learns",
@@ -372,9 +372,14 @@ def effects(rows: Sequence[Disagreement], measured: pd.DataFrame) -> pd.DataFram
     return table.sort_values("strength", ascending=False, kind="stable", ignore_index=True) if len(table) else table
 
 
+def _short(reasons: Sequence[str]) -> str:
+    """Why nothing was measured, without the remedy, which names files of a machine."""
+    return "not tried: " + reasons[0].partition(" (")[0] if reasons else "not measured"
+
+
 def _effect(name: str, by_seed: pd.DataFrame, reasons: Sequence[str]) -> dict[str, Any]:
     if not len(by_seed):
-        return {"seeds": 0, "strength": float("nan"), "harm": [], "verdict": reasons[0] if reasons else "not measured"}
+        return {"seeds": 0, "strength": float("nan"), "harm": [], "verdict": _short(reasons)}
     first, second = by_seed["first"].to_numpy(), by_seed["second"].to_numpy()
     spread = t_interval(list(first - second))
     turn = 100 / abs(second.mean()) if second.mean() else float("nan")

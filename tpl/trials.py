@@ -62,18 +62,18 @@ class Budget(BaseModel):
     seeds: PositiveInt = 3
     shapes: PositiveInt = 24  # with a code, in phases 1 and 2
     pictured: PositiveInt = 96  # whose views the other two phases learn from
-    embedding_steps: PositiveInt = 700
+    embedding_steps: PositiveInt = 600
     regression_steps: PositiveInt = 300
     contrastive_steps: PositiveInt = 150
-    end_to_end_steps: PositiveInt = 300
+    end_to_end_steps: PositiveInt = 250
     latent_dim: PositiveInt = 32
     warp_hidden: PositiveInt = 64
     warp_steps: PositiveInt = 4
     template_hidden: PositiveInt = 128
     template_layers: PositiveInt = 5
-    width: PositiveInt = 32  # channels of the ResNet's first stage
+    width: PositiveInt = 16  # channels of the ResNet's first stage
     resolution: PositiveInt = Field(default=32, ge=2)  # grid cells along each side when a mesh is extracted
-    scored_shapes: PositiveInt = 6  # whose Chamfer distance is measured
+    scored_shapes: PositiveInt = 4  # whose Chamfer distance is measured
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
 
@@ -219,9 +219,9 @@ def _small_regression(b: Budget) -> dict[str, Any]:
 def _small_contrastive(b: Budget) -> dict[str, Any]:
     return {
         **CONTRASTIVE["fixed"],
-        "epochs": _epochs(b.contrastive_steps, b.pictured, 48),
+        "epochs": _epochs(b.contrastive_steps, b.pictured, 32),
         "encoder": {"latent_dim": b.latent_dim, "width": b.width},
-        "pairs_per_batch": 48,
+        "pairs_per_batch": 32,
         "learning_rate": 1e-3,
     }
 
