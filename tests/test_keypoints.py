@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import trimesh
 
+from tpl.keypoints import AIRPLANE, FURNITURE, TIE, find_keypoints
 from tpl.shapes import list_shapes
-from tpl.shapes.procedural.keypoints import AIRPLANE, FURNITURE, TIE, find_keypoints
 from tpl.shapes.procedural.parts import Part, assemble, box
 
 PALETTE = {"seat": (90, 90, 90), "back": (90, 90, 90), "arm": (90, 90, 90), "base": (90, 90, 90)}

@@ -29,9 +29,9 @@ from tpl.correspondence import (
 from tpl.evaluation import ResultsError, bootstrap_mean, case_rng
 from tpl.experiments import ENCODER, ENCODER_SDF, FOLDERS
 from tpl.files import write_atomically
+from tpl.keypoints import find_keypoints, labels_of
 from tpl.meshes import Normalization
 from tpl.shapes import Shape
-from tpl.shapes.procedural.keypoints import find_keypoints, labels_of
 from tpl.trained import LEARNT, Trained, digest
 from tpl.training import RunFolder
 
