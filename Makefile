@@ -32,7 +32,7 @@ site: $(READY) # of the published run, book/executed: seconds, and nothing is co
 	$(BIN)/python -m tpl site
 
 test: check
-	$(BIN)/python -m pytest -m "not site and not chapters"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not site and not chapters"
 
 check: $(READY)
 	$(BIN)/ruff check
