@@ -1,13 +1,12 @@
-"""The oracle finds the code of a shape that it is given, and pictures come as the encoder takes them."""
+"""The oracle finds the code of a shape that it is given."""
 
 import numpy as np
 import pytest
 import torch
 import trimesh
-from PIL import Image
 
 from tpl.datasets import SDFTable
-from tpl.inference import ImageError, OracleConfig, fit_codes, mean_code, read_image, to_raw
+from tpl.inference import OracleConfig, fit_codes, mean_code, to_raw
 from tpl.meshes import MeshError, Normalization, write_mesh
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
 from tpl.training.embedding import EmbeddingConfig, train_embedding
@@ -69,35 +68,6 @@ def test_a_mesh_goes_back_to_the_frame_of_its_shape():
 
 def test_mean_code_is_the_mean():
     torch.testing.assert_close(mean_code(torch.tensor([[1.0, 2.0], [3.0, 6.0]])), torch.tensor([2.0, 4.0]))
-
-
-def test_pictures_become_square_upright_and_white(tmp_path):
-    wide = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
-    wide.paste((200, 0, 0, 255), (15, 5, 25, 15))
-    wide.save(tmp_path / "wide.png")
-    image = read_image(tmp_path / "wide.png", 20)
-    assert image.shape == (20, 20, 3) and (image[0, 0] == 255).all()
-    np.testing.assert_allclose(image[10, 10], [200, 0, 0], atol=12)  # the resampling rings a little
-
-    turned = Image.new("RGB", (30, 30), "white")
-    turned.paste((0, 0, 255), (0, 0, 30, 10))  # blue on top as stored
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
-    turned.save(tmp_path / "turned.png", exif=exif)
-    image = read_image(tmp_path / "turned.png", 30)
-    assert (image[28, 15] == [0, 0, 255]).all() and (image[2, 15] == 255).all()
-
-    Image.new("P", (8, 8)).save(tmp_path / "palette.png")
-    Image.new("L", (8, 8), 128).save(tmp_path / "grey.png")
-    assert (read_image(tmp_path / "grey.png", 8) == 128).all()
-    assert read_image(tmp_path / "palette.png", 8).shape == (8, 8, 3)
-
-
-def test_what_is_no_picture_is_refused(tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    for name in ("broken.png", "missing.jpg"):
-        with pytest.raises(ImageError, match=f"{name} cannot be read as an image"):
-            read_image(tmp_path / name, 32)
 
 
 @pytest.mark.parametrize("ending", ["glb", "obj", "off", "ply", "stl"])

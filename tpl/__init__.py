@@ -1,0 +1,21 @@
+"""One image in, a dense mesh out, through a template learnt for the category.
+
+import tpl
+
+mesh, photo = tpl.reconstruct("photo.jpg", category="chairs")
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tpl.photos import reconstruct
+
+__all__ = ["reconstruct"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "reconstruct":  # on demand: torch takes seconds
+        from tpl.photos import reconstruct
+
+        return reconstruct
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 import tyro
 import yaml
+from PIL import Image
 
 from tpl.chapters import DEFAULT_PROFILE, Book, pair, publish, run_chapters
 from tpl.collection import CollectionConfig, categories_of, check_category, open_collection
-from tpl.meshes import write_mesh
+from tpl.files import write_atomically
+from tpl.meshes import check_writable, write_mesh
 from tpl.settings import Preset
 from tpl.site import build_site
 
@@ -186,26 +188,45 @@ def reconstruct(
     image: tyro.conf.Positional[Path],
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     category: str,
+    mask: Path | None = None,
+    rectangle: tuple[int, int, int, int] | None = None,
+    preview: Path | None = None,
     runs: Path = Path("runs/quick"),
-    phase: Literal["encoder", "encoder_sdf", "end_to_end", "end_to_end_contrastive"] = "encoder_sdf",
+    data: Path = Path("data/quick"),
+    phase: Literal["auto", "encoder", "encoder_sdf", "end_to_end", "end_to_end_contrastive"] = "auto",
     resolution: int = 96,
 ) -> None:
-    """One picture to a mesh file. The picture shows the object alone, whole, on white or on a transparent ground.
+    """One photograph to a mesh file.
+
+    The object is found by the picture's transparency, by a mask, or by its colours; then it is framed as the training
+    views are. What looks suspicious is printed, and how far the picture is from the training images.
 
     Args:
-        image: PNG, JPEG, ...; framed as the training views are, the object in the middle.
+        image: PNG, JPEG, ...
         output: GLB, OBJ, PLY, STL or OFF, by its ending.
         category: chairs, sofas or airplanes.
+        mask: A picture of the same size, bright where the object is.
+        rectangle: Left, top, right and bottom of a box around the object, in pixels.
+        preview: PNG or JPEG: the picture, its mask, and what the network sees.
         runs: Folder of the run that trained the networks.
-        phase: Which encoder; it brings the decoder that belongs to it.
+        data: Folder of the shapes that they were trained on, for the distance.
+        phase: Which encoder, with the decoder that belongs to it; auto is the best two-phase one there is.
         resolution: Grid cells along each side.
     """
-    from tpl.inference import Reconstructor, read_image
+    from tpl import photos
 
-    reconstructor = Reconstructor.load(runs, check_category(category), phase=phase)
-    picture = read_image(image, reconstructor.encoder.config.image_size)
-    mesh = reconstructor.reconstruct(picture, resolution)
+    check_writable(output)
+    if preview and preview.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise photos.ImageError(f"{preview}: a preview is written as .png or .jpg; give the file one of these endings")
+    mesh, photo = photos.reconstruct(image, check_category(category), runs, mask, rectangle, phase, resolution)
+    if preview:
+        picture = Image.fromarray(photos.preview(photo))
+        write_atomically(preview, lambda path: picture.save(path))
     write_mesh(mesh, output)
+    for note in photo.notes:
+        print(f"note: {note}")
+    print(f"mask: {photo.source}")
+    print(f"distance: {photos.sentence_of_distance(photo, data, category)}")
     print(f"{output}: {len(mesh.faces)} triangles")
 
 

@@ -176,7 +176,7 @@ def nearest_by_pixels(
     Returns:
         Rows of the gallery.
     """
-    return _nearest(_small_grey(query, size), _small_grey(gallery, size))
+    return _nearest(small_grey(query, size), small_grey(gallery, size))
 
 
 def nearest_by_code(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray, "m dim"]) -> Int[np.ndarray, " n"]:
@@ -184,7 +184,7 @@ def nearest_by_code(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray
     return _nearest(query, gallery)
 
 
-def _small_grey(images: UInt8[np.ndarray, "n height width 3"], size: int) -> Float[np.ndarray, "n pixels"]:
+def small_grey(images: UInt8[np.ndarray, "n height width 3"], size: int = 32) -> Float[np.ndarray, "n pixels"]:
     small = [Image.fromarray(image).convert("L").resize((size, size), Image.Resampling.BOX) for image in images]
     return np.stack([np.asarray(image, np.float32).ravel() for image in small]) if small else np.zeros((0, size**2))
 

@@ -7,12 +7,10 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float, Int, UInt8
-from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from tpl.datasets import SDFBatch, SDFTable
-from tpl.errors import PlainError
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
@@ -153,6 +151,12 @@ class Reconstructor(NamedTuple):
         return extract_mesh(self.model.shape(encode(self.encoder, image[None])[0]), resolution)
 
 
+def best_phase(runs: Path | str, category: str) -> str:
+    """The folder of the best encoder that a run holds for a category; "encoder" where it holds none."""
+    folder = Path(runs) / category
+    return next((phase for phase in ("encoder_sdf", "encoder") if (folder / phase / "run.json").exists()), "encoder")
+
+
 def to_raw(mesh: trimesh.Trimesh, normalization: Normalization) -> trimesh.Trimesh:
     """A mesh of the unit-sphere frame in a shape's raw frame, as the evaluation wants it."""
     moved = mesh.copy()
@@ -163,28 +167,3 @@ def to_raw(mesh: trimesh.Trimesh, normalization: Normalization) -> trimesh.Trime
 def mean_code(codes: Float[Tensor, "shapes dim"]) -> Float[Tensor, " dim"]:
     """The code whose shape is the baseline that looks at no image."""
     return codes.mean(dim=0)
-
-
-class ImageError(PlainError):
-    """A file is no image that can be used; the message names it and the remedy."""
-
-
-def read_image(path: Path | str, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """A picture as the encoder takes it: upright, on white, padded to a square, scaled.
-
-    Args:
-        path: PNG, JPEG or whatever Pillow reads; a transparent ground becomes white.
-        size: Pixels a side of the result.
-
-    Raises:
-        ImageError: The file is missing or no readable image.
-    """
-    try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGBA")
-    except (OSError, SyntaxError) as error:
-        raise ImageError(f"{path} cannot be read as an image ({error}): give a PNG or JPEG file") from error
-    side = max(picture.size)
-    square = Image.new("RGBA", (side, side), "white")
-    square.alpha_composite(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    return np.asarray(square.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))

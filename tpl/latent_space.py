@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from tpl.collection import Collection
+from tpl.errors import PlainError
 from tpl.figures import spread_of_views
 from tpl.rendering import Camera
 from tpl.shapes import Shape
@@ -30,7 +31,7 @@ from tpl.trained import Trained, maybe, score_codes
 VIEWS = ("easy", "hard")
 
 
-class LatentSpaceError(ValueError):
+class LatentSpaceError(PlainError):
     """A question about codes that there are too few shapes, views or trainings for."""
 
 

@@ -3,6 +3,15 @@
 from tpl.meshes.cleaning import CleanMesh, QualityCard, clean_mesh
 from tpl.meshes.normalization import MeshError, Normalization
 from tpl.meshes.reading import load_mesh
-from tpl.meshes.writing import write_mesh
+from tpl.meshes.writing import check_writable, write_mesh
 
-__all__ = ["write_mesh", "CleanMesh", "MeshError", "Normalization", "QualityCard", "clean_mesh", "load_mesh"]
+__all__ = [
+    "CleanMesh",
+    "MeshError",
+    "Normalization",
+    "QualityCard",
+    "check_writable",
+    "clean_mesh",
+    "load_mesh",
+    "write_mesh",
+]

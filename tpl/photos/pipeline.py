@@ -1,0 +1,82 @@
+"""From a photograph to a mesh, in one call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import trimesh
+
+from tpl.collection import check_category
+from tpl.inference import Reconstructor, best_phase
+from tpl.photos.cutting import cut_out
+from tpl.photos.framing import FRAMING, Photo, frame_photo
+from tpl.photos.reading import Picture, load_photo
+
+
+class PhotoReconstruction(NamedTuple):
+    """A mesh, and what the network saw of the photograph."""
+
+    mesh: trimesh.Trimesh
+    photo: Photo
+
+
+def prepare_photo(
+    picture: Picture,
+    category: str,
+    size: int,
+    mask: Picture | None = None,
+    rectangle: Sequence[int] | None = None,
+) -> Photo:
+    """Loads a picture, cuts out its object and frames it as the views of the category are.
+
+    Args:
+        picture: A file, an image of Pillow, or uint8 of (height, width), (..., 3) or (..., 4).
+        category: chairs, sofas or airplanes.
+        size: Pixels a side of the result, what the encoder takes.
+        mask: Bright where the object is, of the picture's size.
+        rectangle: Left, top, right, bottom in pixels: all outside of it is background.
+
+    Raises:
+        ImageError: Picture, mask or rectangle cannot be used.
+        SettingsError: The category does not exist.
+    """
+    loaded = load_photo(picture)
+    return frame_photo(loaded, cut_out(loaded, mask, rectangle), size, FRAMING[check_category(category)])
+
+
+def reconstruct(
+    picture: Picture,
+    category: str,
+    runs: Path | str = "runs/quick",
+    mask: Picture | None = None,
+    rectangle: Sequence[int] | None = None,
+    phase: str = "auto",
+    resolution: int = 96,
+    device: str = "cpu",
+) -> PhotoReconstruction:
+    """The mesh that the trained networks see in one picture of a chair, a sofa or an airplane.
+
+    Args:
+        picture: A file, an image of Pillow, or uint8 of (height, width), (..., 3) or (..., 4).
+        category: What it shows: chairs, sofas or airplanes.
+        runs: Folder of the run that trained the networks.
+        mask: Bright where the object is, of the picture's size. Without it the picture's alpha decides, or else the
+            object is searched for.
+        rectangle: Left, top, right, bottom in pixels: all outside of it is background.
+        phase: Which encoder, by its folder in the run; "auto" is the best one there.
+        resolution: Grid cells along each side.
+        device: cpu or cuda.
+
+    Returns:
+        `mesh` (unit-sphere frame: +y up, front towards -z) and `photo`: what the encoder saw, and notes.
+
+    Raises:
+        ImageError: Picture, mask or rectangle cannot be used.
+        RunError: The networks are not trained.
+        EmptyShape: The decoded function has no surface.
+    """
+    check_category(category)
+    phase = best_phase(runs, category) if phase == "auto" else phase
+    reconstructor = Reconstructor.load(runs, category, device, phase)
+    photo = prepare_photo(picture, category, reconstructor.encoder.config.image_size, mask, rectangle)
+    return PhotoReconstruction(reconstructor.reconstruct(photo.image, resolution), photo)
