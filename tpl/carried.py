@@ -1,6 +1,7 @@
 """Pictures of what was carried from shape to shape: parts in colours, places in colours, key points as balls."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -44,7 +45,7 @@ def refined(mesh: trimesh.Trimesh, edge: float = EDGE) -> trimesh.Trimesh:
         mesh: Raw frame.
         edge: No edge of the result is longer.
     """
-    vertices, faces, owner = trimesh.remesh.subdivide_to_size(
+    vertices, faces, owner = trimesh.remesh.subdivide_to_size(  # pyright: ignore  # three with return_index
         np.asarray(mesh.vertices), np.asarray(mesh.faces), edge, max_iter=20, return_index=True
     )
     metadata = dict(mesh.metadata)
@@ -123,7 +124,7 @@ def with_balls(
             ball.apply_translation(point)
             solids.append(ball)
             colors.append(np.tile(color, (len(ball.faces), 1)))
-    together = trimesh.util.concatenate(solids)
+    together: Any = trimesh.util.concatenate(solids)
     return trimesh.Trimesh(
         together.vertices, together.faces, face_colors=np.concatenate(colors).astype(np.uint8), process=False
     )

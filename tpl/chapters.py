@@ -402,9 +402,10 @@ def _finished(book: Book, chapter: Chapter, profile: str, values: Mapping[str, V
     """When a chapter was executed as it would be now; empty if it was not."""
     folder = book.run_folder(profile)
     kept, now = read_manifest(folder).get(chapter.name), _entry(chapter, profile, values, 0.0)
+    if kept is None or not (folder / f"{chapter.name}.ipynb").exists():
+        return ""
     same = ("profile", "source", "library", "parameters", "versions", "device")
-    whole = kept is not None and (folder / f"{chapter.name}.ipynb").exists()
-    return kept["finished"] if whole and all(kept[key] == now[key] for key in same) else ""
+    return kept["finished"] if all(kept[key] == now[key] for key in same) else ""
 
 
 def record(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:

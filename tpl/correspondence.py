@@ -47,7 +47,7 @@ def match_points(source: Float[np.ndarray, "sources 3"], target: Float[np.ndarra
         if not np.isfinite(places).all():
             raise ValueError(f"a place of the {name} is not finite; check the model that put it there")
     distance, index = KDTree(source).query(target)
-    return Match(index.astype(np.int64), distance.astype(np.float64))
+    return Match(np.asarray(index, np.int64), np.asarray(distance, np.float64))
 
 
 def transfer(

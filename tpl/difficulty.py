@@ -19,7 +19,8 @@ def difficulty(rows: pd.DataFrame, easy: int, hard: int) -> pd.Series:
     """
     drawn = rows["view"].str.fullmatch(r"rnd\d+")
     kinds = pd.Series("", index=rows.index, name="difficulty")
-    for (shape_id, view, seed), group in rows[drawn].groupby(["shape_id", "view", "seed"]):
+    for key, group in rows[drawn].groupby(["shape_id", "view", "seed"]):
+        shape_id, view, seed = key  # pyright: ignore  # the key is a tuple
         draw = int(str(view).removeprefix("rnd"))
         place = random_views(str(shape_id), easy + hard, draw + 1, int(seed))[draw]  # more draws leave the first ones
         kinds[group.index] = "easy" if place < easy else "hard"
@@ -48,7 +49,7 @@ def by_difficulty(
     """
     scored = rows.assign(difficulty=difficulty(rows, easy, hard))
     worst = scored.groupby("category")["chamfer"].transform("max").fillna(WORST)
-    scored["chamfer"] = 1000 * scored["chamfer"].fillna(worst)
+    scored["chamfer"] = 1000 * scored["chamfer"].fillna(worst)  # pyright: ignore
     table = []
     for category in dict.fromkeys(scored["category"]):
         for method in methods:

@@ -84,7 +84,7 @@ def _cropped(picture: Picture) -> Picture:
     rows, columns = np.nonzero((picture < 235).any(axis=-1))
     if not len(rows):
         return picture
-    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    side = int(max(np.ptp(rows), np.ptp(columns))) + 1
     top, left = ((int(at.min() + at.max()) - side) // 2 + 1 for at in (rows, columns))
     padded = np.pad(picture, ((side, side), (side, side), (0, 0)), constant_values=255)
     return padded[top + side : top + 2 * side, left + side : left + 2 * side]

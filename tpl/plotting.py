@@ -352,9 +352,9 @@ def plot_effects(ax: Axes, effects: pd.DataFrame, labels: Sequence[str]) -> None
         effects: As `disagreements.effects` makes them, those that were measured.
         labels: Of the lanes.
     """
-    for place, (_, row) in enumerate(effects.iterrows()):
+    for place, row in enumerate(effects.to_dict("records")):
         color = INK if row["verdict"] == "matters" else "#9a9a9a"
-        if np.isfinite(row["harm_low"]):
+        if np.isfinite(float(row["harm_low"])):
             ax.plot([row["harm_low"], row["harm_high"]], [place] * 2, color=color, linewidth=2, solid_capstyle="round")
         lanes = place + (np.linspace(-0.14, 0.14, len(row["harm"])) if len(row["harm"]) > 1 else np.zeros(1))
         ax.scatter(row["harm"], lanes, s=26, color=color, edgecolors="white", linewidths=0.8, zorder=3)

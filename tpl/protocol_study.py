@@ -85,7 +85,7 @@ def read_protocols(files: Sequence[Path]) -> pd.DataFrame:
         if not file.exists():
             raise ResultsError(f"no measurements at {file}; chapter 07_tables makes them: run `tpl run 07_tables `")
         text = {"shape_id": str, "reason": str}
-        table = pd.read_csv(file, dtype=text, keep_default_na=False, na_values={"distance": [""]})
+        table = pd.read_csv(file, dtype=text, keep_default_na=False, na_values={"distance": [""]})  # pyright: ignore
         if list(table.columns) != COLUMNS:
             raise ResultsError(f"{file} holds no measurements by protocol: delete it and run `tpl run 07_tables`")
         tables.append(table)
@@ -112,7 +112,7 @@ def protocol_table(rows: pd.DataFrame, again: pd.Series | None = None) -> pd.Dat
             of_protocol = rows.loc[(rows["category"] == category) & (rows["protocol"] == name)]
             other = values
             if name == BOOK.name:
-                other = None if again is None else again[category].fillna(again[category].max())
+                other = None if again is None else again[category].fillna(again[category].max())  # pyright: ignore
             tables.append(
                 {
                     "category": category,
@@ -146,7 +146,8 @@ def pairs_in_order(first: pd.Series, second: pd.Series) -> float:
     if len(first) < 2:
         return np.nan
     one, other = np.triu_indices(len(first), 1)
-    signs = [np.sign(values.to_numpy()[one] - values.to_numpy()[other]) for values in (first, second[first.index])]
+    aligned = (np.asarray(first), np.asarray(second[first.index]))
+    signs = [np.sign(values[one] - values[other]) for values in aligned]
     return float(np.mean((signs[0] * signs[1] + 1) / 2))
 
 

@@ -262,7 +262,7 @@ def summarize_transfer(rows: pd.DataFrame, value: str, seed: int = 0) -> pd.Data
     """
     summaries = []
     for key, group in rows.groupby([*GROUP, "method"], sort=False):
-        values = group.groupby("target", sort=False)[value].mean().to_numpy()
+        values = np.asarray(group.groupby("target", sort=False)[value].mean())
         low, high = bootstrap_mean(values, seed)
         summaries.append((*key, len(values), values.mean(), low, high))  # pyright: ignore  # the key is a tuple
     return pd.DataFrame(summaries, columns=[*GROUP, "method", "targets", "mean", "low", "high"])
@@ -289,7 +289,7 @@ def compare_transfer(rows: pd.DataFrame, value: str, a: str, b: str, seed: int =
     comparisons = []
     for key, group in rows.groupby(GROUP, sort=False):
         table = group.pivot_table(value, "target", "method", sort=False)
-        missing = [method for method in (a, b) if method not in table or table[method].isna().any()]
+        missing = [method for method in (a, b) if method not in table or np.isnan(table[method]).any()]
         if missing:
             raise ResultsError(f"{missing[0]!r} has no {value} for some target of {key}; score all methods on all")
         difference = (table[a] - table[b]).to_numpy()
