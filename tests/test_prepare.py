@@ -104,7 +104,19 @@ def test_cross_samples_lie_near_the_others_and_are_this_shapes_distances(prepare
     assert pool.shape == (3 * 64, 3)
     near = np.abs(np.linalg.norm(samples.points, axis=1) - radius) < 0.1
     assert near.mean() > 0.7  # normalised balls coincide, so three quarters lie near this one's surface, too
-    assert not store.path("CrossSamples", shape("seen-last", broken), ".npz").exists(), "a test shape lends nothing"
+
+
+def test_a_shape_held_out_has_cross_samples_and_lends_none(prepared, tmp_path):
+    """The training shapes' samples are the same to the last bit, whatever else the data set holds."""
+    store, shapes, _ = prepared
+    held_out = store.read_sdf(shapes[-1], "CrossSamples")
+    radius = 0.3 * store.read_normalization(shapes[-1]).scale
+    np.testing.assert_allclose(held_out.sdf, sphere(radius)(held_out.points), atol=0.01)
+    alone = Store(tmp_path, "balls")
+    prepare(BALLS, alone, SMALL, jobs=1)
+    for of_training in BALLS:
+        with_others, without = (place.read_sdf(of_training, "CrossSamples") for place in (store, alone))
+        np.testing.assert_array_equal(with_others.points, without.points)
 
 
 def test_prepared_again_nothing_is_touched(prepared):
