@@ -259,7 +259,7 @@ def read_measured(row: Disagreement, bench: Bench) -> pd.DataFrame | None:
     file = results_file(row, bench)
     if row.phase == "none" or not file.exists():
         return None
-    found = pd.read_csv(file, float_precision="round_trip", keep_default_na=False, na_values={m: "" for m in MEASURES})
+    found = pd.read_csv(file, keep_default_na=False, na_values={name: "" for name in MEASURES})
     if list(found.columns) != COLUMNS or set(found["digest"]) != {_digest(row, bench)}:
         return None
     return found
