@@ -2,7 +2,7 @@
 
 from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.distance import PhotoDistance, distance_to_training, sentence_of_distance, training_views
-from tpl.photos.framing import FRAMING, Photo, frame_photo, frame_share, preview
+from tpl.photos.framing import FRAMING, Photo, frame_photo, preview
 from tpl.photos.pipeline import PhotoReconstruction, prepare_photo, reconstruct
 from tpl.photos.reading import ImageError, load_photo
 from tpl.photos.stamps import FetchError, fetch_stamps
@@ -19,7 +19,6 @@ __all__ = [
     "distance_to_training",
     "fetch_stamps",
     "frame_photo",
-    "frame_share",
     "load_photo",
     "prepare_photo",
     "preview",

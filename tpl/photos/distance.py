@@ -32,7 +32,7 @@ class PhotoDistance(NamedTuple):
     farther: float
     """Share of the training views that are farther from the views of all other shapes; NaN for a single shape."""
 
-    among: Float[np.ndarray, "views"]
+    among: Float[np.ndarray, " views"]
     """These distances of the training views, from the smallest to the largest."""
 
     @property

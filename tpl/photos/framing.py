@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from tpl.photos.cutting import HARD_ALPHA, CutOut
@@ -71,12 +71,6 @@ def bounding_box(mask: UInt8[np.ndarray, "height width"]) -> tuple[int, int, int
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def frame_share(mask: UInt8[np.ndarray, "height width"]) -> float:
-    """How large the object of a square frame stands in it, as `FRAMING` counts."""
-    left, top, right, bottom = bounding_box(mask)
-    return float(np.hypot(right - left, bottom - top) / len(mask))
-
-
 def preview(photo: Photo, height: int = 256) -> UInt8[np.ndarray, "height width 3"]:
     """The picture, its mask and what the encoder sees, side by side at one height."""
     mask = np.repeat(photo.mask[..., None], 3, axis=-1)
@@ -87,5 +81,5 @@ def _at_height(picture: UInt8[np.ndarray, "rows columns 3"], height: int) -> UIn
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     smaller = height < picture.shape[0]
     resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST)
-    gap: Float[np.ndarray, "height gap 3"] = np.full((height, max(2, height // 32), 3), 255, np.uint8)
+    gap = np.full((height, max(2, height // 32), 3), 255, np.uint8)
     return np.concatenate([resized, gap], axis=1)
