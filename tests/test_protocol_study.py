@@ -22,7 +22,6 @@ from tpl.protocol_study import (
     read_protocols,
 )
 from tpl.protocols import PROTOCOLS
-from tpl.reconstruction import EmptyShape
 from tpl.trained import Trained
 from tpl.training import embedding_config, regression_config
 
@@ -79,15 +78,15 @@ def test_every_shape_has_a_row_by_every_protocol_and_is_measured_once(folder, co
     assert run.exists() and measure_category("sofas", **measure).stat().st_mtime_ns > stamp
 
 
-def test_a_reconstruction_without_surface_is_a_row_with_its_reason(folder, collection, monkeypatch):
+def test_a_reconstruction_that_failed_is_a_row_with_its_reason(folder, collection, monkeypatch):
     def refuse(*_):
-        raise EmptyShape("no surface")
+        raise MemoryError("no room")
 
     monkeypatch.setattr("tpl.protocol_study.PROTOCOLS", FEW)
     monkeypatch.setattr("tpl.trained.Trained.decode", refuse)
     measure = dict(collection=collection, runs=folder / "runs", method=ENCODER, resolution=17)
     rows = read_protocols([measure_category("sofas", **measure)])
-    assert rows["distance"].isna().all() and set(rows["reason"]) == {"EmptyShape: no surface"}
+    assert rows["distance"].isna().all() and set(rows["reason"]) == {"MemoryError: no room"}
 
 
 def test_what_is_missing_or_strange_is_named(tmp_path):

@@ -57,14 +57,15 @@ def measure_category(
         truth, normalization = shape.load(), store.read_normalization(shape)
         made = attempt(lambda code=code, frame=normalization: trained.decode(code, frame)).result
         for protocol in PROTOCOLS:
-            distance, reason = np.nan, ""
-            try:
-                if isinstance(made, Exception):
-                    raise made
-                rng = case_rng(seed, "protocol", protocol.name, shape.id)
-                distance = protocol.measure(made, truth, normalization, rng)
-            except ValueError as error:  # a failure is a row with its reason, as in the evaluation
-                reason = describe(error)
+            distance, reason = np.nan, ""  # a failure is a row with its reason, as in the evaluation
+            if isinstance(made, Exception):
+                reason = describe(made)
+            else:
+                try:
+                    rng = case_rng(seed, "protocol", protocol.name, shape.id)
+                    distance = protocol.measure(made, truth, normalization, rng)
+                except ValueError as error:
+                    reason = describe(error)
             floor = protocol.floor(truth, normalization, case_rng(seed, "floor", protocol.name, shape.id))
             keys = (shape.category, shape.split, shape.id, shape.family, VIEW, method)
             rows.append((*keys, protocol.name, distance, floor, protocol.factor, reason, seed, str(runs)))

@@ -10,7 +10,8 @@ document.addEventListener("DOMContentLoaded", () => {
     area.classList.add("tpl-sortable-area");
     area.tabIndex = 0; // a keyboard scrolls it
     area.setAttribute("role", "region");
-    area.setAttribute("aria-label", table.caption?.textContent.trim() || "table");
+    const caption = [...table.querySelectorAll(".caption-number, .caption-text")].map(part => part.textContent.trim());
+    area.setAttribute("aria-label", caption.join(" ") || "table");
 
     const sorted = (column, direction) => {
       heads.forEach((head, place) => {
@@ -36,9 +37,9 @@ document.addEventListener("DOMContentLoaded", () => {
       const numeric = cells.some(cell => cell !== "") && !cells.some(cell => Number.isNaN(number(cell)));
       const button = document.createElement("button");
       button.type = "button";
-      button.append(...head.childNodes);
+      button.append(...(head.querySelector(":scope > p") ?? head).childNodes); // a button holds no paragraph
       button.addEventListener("click", () => sort(column, numeric));
-      head.append(button);
+      head.replaceChildren(button);
       if (table.classList.contains(`tpl-sorted-${column}`)) sorted(column, "descending");
     });
   }
