@@ -140,7 +140,7 @@ def embed_views(
     if np.ptp(codes, axis=0).max() == 0:
         return np.zeros((len(codes), 2))
     near = min(float(perplexity), (len(codes) - 1) / 3)
-    # Exact gradients: the approximate ones wait for threads on busy cores, and are no faster for so few points.
+    # Exact gradients while there are few points: the approximate ones are made for thousands.
     method = "exact" if len(codes) <= 600 else "barnes_hut"
     tsne = TSNE(perplexity=near, init="pca", method=method, max_iter=500, random_state=seed, n_jobs=1)
     return tsne.fit_transform(codes).astype(np.float64)
