@@ -26,7 +26,7 @@ from tpl.chapters import (
     run_chapters,
 )
 from tpl.scenes import MIME
-from tpl.site import broken_links, build_site, facts
+from tpl.site import broken_links, build_site, facts, stage
 
 KNOWN = {"side": 2.0, "count": 3, "color": "red", "fail": False}
 
@@ -251,6 +251,23 @@ def test_the_site_asks_nobody_and_every_link_leads_somewhere(built_book):
     )
     assert broken_links(site) == ["book/odd.html: nowhere.html", "book/odd.html: intro.html#no"]
     (site / "book" / "odd.html").unlink()
+
+
+def test_a_published_run_of_an_edition_with_fewer_chapters_has_their_pages(built_book, tmp_path):
+    run = built_book.run_folder("smoke")
+    earlier = tmp_path / "executed"
+    shutil.copytree(run, earlier)
+    (earlier / "01_cubes.ipynb").unlink()
+    with pytest.raises(BookError, match="not executed .*01_cubes"):
+        executed_notebooks(built_book, earlier)
+    notebooks = executed_notebooks(built_book, earlier, whole=False)
+    stage(built_book, earlier, notebooks, tmp_path / "staged")
+    pages = {path.stem for path in (tmp_path / "staged" / "book").iterdir() if path.is_file()}
+    contents = (tmp_path / "staged" / "_toc.yml").read_text()
+    assert pages == {"intro", "bibliography"} and "Solids" not in contents and "book/bibliography" in contents
+    (earlier / "intro.ipynb").unlink()
+    with pytest.raises(BookError, match="not executed .*intro"):
+        executed_notebooks(built_book, earlier, whole=False)
 
 
 def test_facts_tell_of_loaded_trainings_gpus_and_newer_text(built_book):

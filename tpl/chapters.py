@@ -500,8 +500,13 @@ def publish(book: Book, profile: str = DEFAULT_PROFILE) -> Path:
     return book.executed
 
 
-def executed_notebooks(book: Book, folder: Path) -> dict[str, Any]:
+def executed_notebooks(book: Book, folder: Path, whole: bool = True) -> dict[str, Any]:
     """The executed chapters in a folder by name.
+
+    Args:
+        book: The book.
+        folder: Where they lie.
+        whole: Whether all chapters of the book must be there, or the first page alone.
 
     Raises:
         BookError: Chapters of the book are not there, or hold a failed execution.
@@ -509,10 +514,12 @@ def executed_notebooks(book: Book, folder: Path) -> dict[str, Any]:
     import nbformat
 
     missing = [chapter.name for chapter in book.chapters if not (folder / f"{chapter.name}.ipynb").exists()]
-    if missing:
+    if missing and (whole or book.pages[0] in missing):
         raise BookError(f"not executed in {folder}: {', '.join(missing)}; run `tpl run {' '.join(missing)}`")
     notebooks = {}
     for chapter in book.chapters:
+        if chapter.name in missing:
+            continue
         path = folder / f"{chapter.name}.ipynb"
         try:
             notebooks[chapter.name] = nbformat.read(path, as_version=4)

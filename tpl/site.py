@@ -11,11 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Set
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import yaml
 
 from tpl.chapters import SCENES, Book, BookError, Chapter, cleaned, executed_notebooks, read_manifest
 from tpl.files import write_atomically
@@ -29,14 +32,15 @@ def build_site(book: Book, source: Path | None = None) -> Path:
 
     Args:
         book: The book.
-        source: The folder of the executed chapters; the published run by default.
+        source: The folder of the executed chapters, all of them there; the published run by default. That one may be
+            of an edition with fewer chapters: the site then has those.
 
     Raises:
         BookError: Chapters are missing or failed, Jupyter Book warned of something (it has printed what),
             or a link leads nowhere. A site that was built before stays.
     """
+    notebooks = executed_notebooks(book, source or book.executed, whole=source is not None)
     source = source or book.executed
-    notebooks = executed_notebooks(book, source)
     staged = book.root / "_build" / "site"
     shutil.rmtree(staged, ignore_errors=True)
     scenes = stage(book, source, notebooks, staged)
@@ -61,14 +65,18 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
     entries = read_manifest(source)
     pages = staged / "book"
     pages.mkdir(parents=True)
-    for name in ("_config.yml", "_toc.yml", "references.bib"):
+    for name in ("_config.yml", "references.bib"):
         shutil.copy(book.root / name, staged)
     static = book.folder / "_static"
     if static.exists():
         shutil.copytree(static, pages / "_static")  # pictures, as the chapters name them
         shutil.copytree(static, staged / "_static")  # styles and scripts, where Jupyter Book looks for them
     chapters = {chapter.name: chapter for chapter in book.chapters}
+    absent = chapters.keys() - notebooks.keys()
+    (staged / "_toc.yml").write_text(yaml.safe_dump(_contents(book, absent), sort_keys=False), encoding="utf-8")
     for name in book.pages:
+        if name in absent:
+            continue
         if name not in chapters:
             shutil.copy(book.folder / f"{name}.md", pages)
             continue
@@ -80,6 +88,14 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
                 _stage_scene(output, source / SCENES / name, staged / SCENES / name)
         nbformat.write(notebook, pages / f"{name}.ipynb")
     return staged / SCENES
+
+
+def _contents(book: Book, absent: Set[str]) -> dict[str, Any]:
+    """The table of contents without some pages, and without the parts that they leave empty."""
+    toc = yaml.safe_load((book.root / "_toc.yml").read_text(encoding="utf-8"))
+    for part in toc.get("parts", []):
+        part["chapters"] = [entry for entry in part["chapters"] if Path(entry["file"]).name not in absent]
+    return toc | {"parts": [part for part in toc.get("parts", []) if part["chapters"]]}
 
 
 def facts(chapter: Chapter, entry: dict[str, Any]) -> str:
