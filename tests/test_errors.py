@@ -6,13 +6,24 @@ from IPython.core.interactiveshell import InteractiveShell
 from tpl.chapters import BookError
 from tpl.errors import PlainError
 from tpl.evaluation import ResultsError
-from tpl.inference import ImageError
+from tpl.latent_space import LatentSpaceError
 from tpl.meshes import MeshError
+from tpl.photos import FetchError, ImageError
 from tpl.settings import SettingsError
 from tpl.store import StoreError
 from tpl.training import RunError
 
-PLAIN = [BookError, ResultsError, ImageError, MeshError, SettingsError, StoreError, RunError]
+PLAIN = [
+    BookError,
+    FetchError,
+    ImageError,
+    LatentSpaceError,
+    MeshError,
+    ResultsError,
+    RunError,
+    SettingsError,
+    StoreError,
+]
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_an_end_to_end_arm_is_judged_by_its_own_decoder(experiment):
         rng = case_rng(0, shape.id, "fix", END_TO_END)
         case = Case("sofas", "test", shape.id, shape.family, "fix", END_TO_END)
         scores.append(evaluate_reconstruction(case, mesh, store.read_surface(shape), None, rng)["chamfer"])
-    assert row.chamfer == pytest.approx(scores[0], rel=1e-6)
+    assert row.chamfer == pytest.approx(scores[0], rel=1e-4)  # there the view was one of a batch
     assert abs(scores[1] - scores[0]) > 0.01 * scores[0], "the two decoders must differ, or this proves nothing"
     mesh = arm.reconstruct(store.read_views(shape, "fixed")[0][0], 24)
     np.testing.assert_allclose(mesh.vertices, extract_mesh(arm.model.shape(latent), 24).vertices, atol=1e-5)

@@ -12,6 +12,7 @@ from scipy.stats import ortho_group
 from tpl.collection import CollectionConfig, open_collection
 from tpl.evaluation import POINTS
 from tpl.experiments import ENCODER, embed_category
+from tpl.inference import Reconstructor
 from tpl.latent_space import (
     LatentSpaceError,
     ViewCodes,
@@ -68,7 +69,8 @@ def trained(tmp_path_factory):
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
     embed_category("chairs", collection, embedding_config(model=model, **sizes, **rates), folder / "runs")
     made = Trained(folder / "runs", "chairs", collection, resolution=16)
-    made.encoders[ENCODER] = ReadsPaint(EncoderConfig(latent_dim=4, width=1))
+    reads = ReadsPaint(EncoderConfig(latent_dim=4, width=1))
+    made.arms[ENCODER] = Reconstructor(reads, made.embedding.model, made.embedding.codes)
     return made
 
 
@@ -112,7 +114,7 @@ def test_what_is_not_there_is_named(trained):
     ):
         view_codes(trained, "end to end", shapes)
     bare = copy(trained)
-    bare.encoders = {}
+    bare.arms = {}
     with pytest.raises(LatentSpaceError, match="no encoder is trained for chairs .*: run chapter 04"):
         trained_methods(bare)
     assert trained_methods(trained) == [ENCODER]

@@ -84,7 +84,7 @@ def read_protocols(files: Sequence[Path]) -> pd.DataFrame:
     tables = []
     for file in files:
         if not file.exists():
-            raise ResultsError(f"no measurements at {file}; chapter 07_tables makes them: run `tpl run 07_tables `")
+            raise ResultsError(f"no measurements at {file}; chapter 07_tables makes them: run `tpl run 07_tables`")
         text = {"shape_id": str, "reason": str}
         table = pd.read_csv(file, dtype=text, keep_default_na=False, na_values={"distance": [""]})  # pyright: ignore
         if list(table.columns) != COLUMNS:
