@@ -1,6 +1,6 @@
 """Codes of views with the right labels, and numbers about them with known answers."""
 
-from copy import copy
+from copy import copy, deepcopy
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scipy.stats import ortho_group
 
 from tpl.collection import CollectionConfig, open_collection
 from tpl.evaluation import POINTS
-from tpl.experiments import ENCODER, embed_category
+from tpl.experiments import ENCODER, END_TO_END, embed_category
 from tpl.inference import Reconstructor
 from tpl.latent_space import (
     LatentSpaceError,
@@ -275,6 +275,21 @@ def test_the_ends_of_a_path_of_meshes_are_the_meshes_of_the_codes(trained):
     for mesh, code in ((start, first), (middle, (first + second) / 2), (end, second)):
         assert mesh is not None and np.allclose(mesh.vertices, trained.decode(code).vertices, atol=1e-6)
     assert not np.array_equal(start.vertices, end.vertices)
+
+
+def test_a_path_between_codes_of_an_arm_goes_through_its_own_decoder(trained):
+    """The arm's decoder is phase 1's with all distances a little smaller, so its shapes are larger."""
+    larger = deepcopy(trained.embedding.model)
+    with torch.no_grad():
+        larger.template.last.bias -= 0.05
+    both = copy(trained)
+    both.arms = {**trained.arms, END_TO_END: Reconstructor(trained.arms[ENCODER].encoder, larger, torch.zeros(0, 4))}
+    both._own_weights = {END_TO_END: "the larger one"}
+    first, second = trained.embedding.codes
+    of_arm = interpolated_meshes(both, first, second, 2, END_TO_END)
+    of_phase_1 = interpolated_meshes(both, first, second, 2)
+    for mine, other in zip(of_arm.values(), of_phase_1.values(), strict=True):
+        assert mine is not None and other is not None and mine.volume > 1.02 * other.volume
 
 
 # --- what can be read from a code

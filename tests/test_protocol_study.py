@@ -79,7 +79,7 @@ def test_every_shape_has_a_row_by_every_protocol_and_is_measured_once(folder, co
 
 
 def test_a_reconstruction_that_failed_is_a_row_with_its_reason(folder, collection, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise MemoryError("no room")
 
     monkeypatch.setattr("tpl.protocol_study.PROTOCOLS", FEW)
@@ -87,6 +87,19 @@ def test_a_reconstruction_that_failed_is_a_row_with_its_reason(folder, collectio
     measure = dict(collection=collection, runs=folder / "runs", method=ENCODER, resolution=17)
     rows = read_protocols([measure_category("sofas", **measure)])
     assert rows["distance"].isna().all() and set(rows["reason"]) == {"MemoryError: no room"}
+
+
+def test_codes_go_to_the_decoder_of_the_method_that_is_measured(folder, collection, monkeypatch):
+    decode, asked = Trained.decode, []
+
+    def listen(self, latent, frame, step=-1, method="none"):
+        asked.append(method)
+        return decode(self, latent, frame, step, method)
+
+    monkeypatch.setattr("tpl.protocol_study.PROTOCOLS", FEW[:1])
+    monkeypatch.setattr("tpl.trained.Trained.decode", listen)
+    measure_category("sofas", collection, folder / "runs", ENCODER, resolution=18)
+    assert asked == [ENCODER] * 2
 
 
 def test_what_is_missing_or_strange_is_named(tmp_path):

@@ -34,6 +34,7 @@ from tpl.evaluation import (
 from tpl.files import write_atomically
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
 from tpl.meshes import Normalization
+from tpl.models import imagenet_trunk
 from tpl.reconstruction import extract_mesh
 from tpl.settings import SettingsError
 from tpl.shapes import Shape
@@ -45,6 +46,7 @@ from tpl.training import (
     RegressionConfig,
     RunError,
     RunFolder,
+    load_contrastive,
     load_embedding,
     train_contrastive,
     train_embedding,
@@ -177,15 +179,11 @@ def starting_trunk(
     if start == "random":
         return None, []
     if start == "imagenet":
-        from tpl.models.encoder import imagenet_trunk  # pyright: ignore
-
         return imagenet_trunk(width), []
     folder = Path(runs) / category / PRETRAINED[start]
     digest, origin = RunFolder(folder).digest(), RunFolder(folder).config()["start"]
     if (origin == "imagenet") != (start == "imagenet+contrastive"):
         raise RunError(f"the contrastive training in {folder} began from {origin}, which is not the start {start!r}")
-    from tpl.training.contrastive import load_contrastive  # pyright: ignore
-
     return load_contrastive(folder, device).trunk, [digest]
 
 

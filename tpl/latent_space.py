@@ -5,6 +5,7 @@ An encoder should lead all views of a shape to one code (the paper, Fig. 6). Her
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from tpl.errors import PlainError
 from tpl.figures import spread_of_views
 from tpl.rendering import Camera
 from tpl.shapes import Shape
-from tpl.trained import Trained, maybe, score_codes
+from tpl.trained import LEARNT, Trained, maybe, score_codes
 
 VIEWS = ("easy", "hard")
 
@@ -266,15 +267,16 @@ def interpolate(first: Float[Tensor, " dim"], second: Float[Tensor, " dim"], ste
 
 
 def interpolated_meshes(
-    trained: Trained, first: Float[Tensor, " dim"], second: Float[Tensor, " dim"], steps: int
+    trained: Trained, first: Float[Tensor, " dim"], second: Float[Tensor, " dim"], steps: int, method: str = LEARNT
 ) -> dict[str, trimesh.Trimesh | None]:
     """The shapes on the way from one code to another, by the share of the way; none where there is no surface.
 
-    The path belongs to no shape, so all meshes stand in the raw frame of `tpl.trained.NO_SHAPE`.
+    The path belongs to no shape, so all meshes stand in the raw frame of `tpl.trained.NO_SHAPE`. The method is where
+    the codes come from: only its own decoder can read them.
     """
     shares = np.linspace(0, 1, steps)
     return {
-        f"{share:.0%} of the way": maybe(trained.decode, code)
+        f"{share:.0%} of the way": maybe(partial(trained.decode, method=method), code)
         for share, code in zip(shares, interpolate(first, second, steps), strict=True)
     }
 

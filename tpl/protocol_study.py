@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def measure_category(
     rows = []
     for shape, code in zip(shapes, trained.encode(method, views), strict=True):
         truth, normalization = shape.load(), store.read_normalization(shape)
-        made = attempt(lambda code=code, frame=normalization: trained.decode(code, frame)).result
+        made = attempt(partial(trained.decode, code, normalization, method=method)).result
         for protocol in PROTOCOLS:
             distance, reason = np.nan, ""  # a failure is a row with its reason, as in the evaluation
             if isinstance(made, Exception):
