@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import trimesh
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import binary_dilation
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
@@ -32,11 +31,11 @@ def extract_mesh(
     """The zero level set of a signed distance function, by marching cubes.
 
     "dense" evaluates all (resolution + 1)^3 nodes of the grid. "coarse_to_fine" gives the same mesh from a
-    fraction of the evaluations: it asks the function at the centres of large blocks, splits those that the
-    surface may cross and their neighbours, and evaluates the nodes of what is left. Where the surface then
-    runs into nodes that were left out, it is followed. The mesh is the same whenever the function changes by
-    at most `lipschitz` per unit of length; where it is steeper, whole surfaces still come out closed, and
-    only a part that every block overlooks is lost.
+    fraction of the evaluations: it asks the function at nodes far apart, each of which settles the sign of those
+    around it that its value says are on its side of the surface, then at nodes less far apart among the unsettled
+    ones, and at last at all that are left. Where the surface then runs into nodes that were left out, it is
+    followed. The mesh is the same whenever the function changes by at most `lipschitz` per unit of length; where
+    it is steeper, whole surfaces still come out closed, and only a part that every node asked overlooks is lost.
 
     Args:
         sdf: Signed distances, negative inside; called with at most 65 536 points at a time.
@@ -45,8 +44,8 @@ def extract_mesh(
             faces.
         method: How nodes are chosen; the result is the same.
         lipschitz: The steepest slope of the function: 1 for true distances, 1.5 to 2 for learned ones.
-        truncation: Distance at which the function may have stopped growing, in the unit of `bound`. Blocks
-            start small enough to be ruled out by values below it.
+        truncation: Distance at which the function may have stopped growing, in the unit of `bound`. The first
+            nodes are so near each other that values below it settle all between them.
 
     Returns:
         A closed mesh, faces outward, in the frame of the function's points.
@@ -61,19 +60,15 @@ def extract_mesh(
         raise ValueError(f"a grid of {resolution} cells a side has no room for a shape; take at least 2")
     if method not in ("coarse_to_fine", "dense"):
         raise ValueError(f"no method {method!r}; take 'coarse_to_fine' or 'dense'")
-    spacing = 2 * bound / resolution
-    nodes = (resolution + 1,) * 3
+    grid = _Grid(sdf, resolution, bound)
     if method == "dense":
-        known, volume = np.ones(nodes, bool), np.zeros(nodes, np.float32)
+        grid.ask(np.arange(grid.volume.size))
     else:
-        known, volume = _nodes_near_surface(sdf, resolution, bound, lipschitz, truncation)
-    missing = known
-    while missing.any():
-        values = evaluate(sdf, np.argwhere(missing) * spacing - bound)
-        # A surface through a node makes triangles without area: move it by a hundred thousandth of a cell.
-        volume[missing] = np.where(np.abs(values) < 1e-5 * spacing, -1e-5 * spacing, values)
-        missing = _corners_of_crossed_cells(volume) & ~known
-        known |= missing
+        _ask_near_surface(grid, lipschitz, truncation)
+    # A surface that runs into nodes which seemed to be far from it is followed.
+    while len(missing := np.flatnonzero(_corners_of_crossed_cells(grid.volume) & ~grid.known)):
+        grid.ask(missing)
+    volume = grid.volume
     if volume.min() > 0:
         raise EmptyShape(
             f"no surface: the function is positive all over [-{bound:g}, {bound:g}]^3, at {resolution} cells "
@@ -84,7 +79,7 @@ def extract_mesh(
     closed = 1000 * np.abs(np.pad(volume, 1, mode="edge"))
     closed[1:-1, 1:-1, 1:-1] = volume
     vertices, faces, _, _ = marching_cubes(closed, level=0.0, gradient_direction="descent")  # outward faces
-    return trimesh.Trimesh((vertices - 1) * spacing - bound, faces, process=False)
+    return trimesh.Trimesh((vertices - 1) * grid.spacing - bound, faces, process=False)
 
 
 def evaluate(sdf: SDF, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
@@ -101,45 +96,74 @@ def evaluate(sdf: SDF, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " 
     return values
 
 
-def _nodes_near_surface(
-    sdf: SDF, resolution: int, bound: float | int, lipschitz: float | int, truncation: float | int
-) -> tuple[Bool[np.ndarray, "x y z"], Float[np.ndarray, "x y z"]]:
-    """Which nodes of the grid to evaluate, and a volume that already has the sign of all others."""
-    spacing = 2 * bound / resolution
+class _Grid:
+    """The nodes of a cube, by their rows in one long array: what is known of a function there."""
 
-    def threshold(block: int) -> float:
-        """A block whose centre is further from zero than this has no surface; 5 % for rounding."""
-        return 1.05 * lipschitz * block * spacing * np.sqrt(3) / 2
+    def __init__(self, sdf: SDF, resolution: int, bound: float | int):
+        self.sdf, self.resolution, self.bound = sdf, resolution, bound
+        self.spacing = 2 * bound / resolution
+        self.shape = (resolution + 1,) * 3
+        self.volume = np.zeros(self.shape, np.float32)  # a value, a settled sign (1 or -1), or 0: unsettled
+        self.known = np.zeros(self.shape, bool)  # where it is a value
 
-    # The largest block that a truncated value can still rule out, and that halves down to 2 or 3 cells.
-    sizes = [base * 2**power for power in range(10) for base in (2, 3)]
-    fit = [size for size in sizes if threshold(size) < 0.95 * truncation and 4 * size <= resolution]
-    block = max(fit, default=1)
-    count = -(-resolution // block)
-    sign = np.ones((count,) * 3, np.float32)
-    active = np.ones((count,) * 3, bool)
-    while block > 1:
-        # The last blocks may reach past the volume; their centres stay in it, and are as close to its nodes.
-        centres = np.minimum((np.argwhere(active) + 0.5) * block * spacing - bound, bound)
-        values = evaluate(sdf, centres)
-        sign[active] = np.where(values > 0, 1, -1)
-        near = np.zeros_like(active)
-        near[active] = np.abs(values) <= threshold(block)
-        active = binary_dilation(near, np.ones((3, 3, 3), bool))
-        if block <= 3:
-            break
-        block //= 2
-        sign, active = (_repeat(array, 2) for array in (sign, active))
-    sign, active = (_repeat(array, block)[(slice(resolution),) * 3] for array in (sign, active))
-    known = np.zeros((resolution + 1,) * 3, bool)
-    for corner in _corners():
-        known[corner] |= active
-    return known, np.pad(sign, (0, 1), mode="edge")
+    def ask(self, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Evaluates the function at nodes."""
+        nodes = np.stack(np.unravel_index(rows, self.shape), axis=1)
+        values = evaluate(self.sdf, nodes * self.spacing - self.bound)
+        # A surface through a node makes triangles without area: move it by a hundred thousandth of a cell.
+        values = np.where(np.abs(values) < 1e-5 * self.spacing, -1e-5 * self.spacing, values)
+        self.volume.ravel()[rows] = values
+        self.known.ravel()[rows] = True
+        return values
+
+    def unsettled(self, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+        """Those among some nodes of which not even the sign is known."""
+        return rows[self.volume.ravel()[rows] == 0]
+
+    def settle(
+        self, rows: Int[np.ndarray, " n"], values: Float[np.ndarray, " n"], margin: int, slope: float | int
+    ) -> None:
+        """Signs of the nodes at most `margin` cells away along each axis, and less far than the values allow.
+
+        Args:
+            rows: Nodes that were asked.
+            values: What they answered.
+            margin: How many cells away nodes are settled, along each axis; 0: the six next ones.
+            slope: By how much the function changes at most per unit of length.
+        """
+        place = np.stack(np.unravel_index(rows, self.shape))
+        reach = np.abs(values) / (slope * self.spacing)  # in cells
+        sign = np.sign(values).astype(np.float32)
+        volume = self.volume.ravel()
+        steps = np.array(list(product(range(-margin, margin + 1), repeat=3))) if margin else _NEXT
+        for step in steps:
+            there = place + step[:, None]
+            near = (reach > np.linalg.norm(step)) & ((there >= 0) & (there <= self.resolution)).all(axis=0)
+            target = np.asarray(np.ravel_multi_index(tuple(there[:, near]), self.shape))
+            open_ = volume[target] == 0
+            volume[target[open_]] = sign[near][open_]
 
 
-def _repeat(array: np.ndarray, times: int) -> np.ndarray:
-    """Each element becomes a cube of `times` elements a side."""
-    return array.repeat(times, 0).repeat(times, 1).repeat(times, 2)
+_NEXT = np.array([(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)])
+
+
+def _ask_near_surface(grid: _Grid, lipschitz: float | int, truncation: float | int) -> None:
+    """Asks at as few nodes as settle the sign of all others."""
+    slope = 1.05 * lipschitz  # 5 % for rounding
+    resolution, every = grid.resolution, np.arange(grid.volume.size).reshape(grid.shape)
+    # A lattice of every (2 m + 1)th node has each node at most m cells along each axis from one of its own. The first
+    # lattice is the widest that a truncated value can still settle.
+    margin = min(int(0.95 * truncation / (slope * grid.spacing * 3**0.5)), (resolution // 4 - 1) // 2)
+    while margin > 0:
+        centres = np.minimum(np.arange(margin, resolution + margin + 1, 2 * margin + 1), resolution)
+        rows = grid.unsettled(every[np.ix_(centres, centres, centres)].ravel())
+        grid.settle(rows, grid.ask(rows), margin, slope)
+        margin //= 2
+    # Every second node, as on a chessboard, settles some of those beside it; what is left is asked.
+    rows = grid.unsettled(every.ravel())
+    even = rows[np.stack(np.unravel_index(rows, grid.shape)).sum(axis=0) % 2 == 0]
+    grid.settle(even, grid.ask(even), 0, slope)
+    grid.ask(grid.unsettled(rows))
 
 
 def _corners() -> list[tuple[slice, ...]]:
