@@ -69,7 +69,7 @@ def trained(tmp_path_factory):
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
     embed_category("chairs", collection, embedding_config(model=model, **sizes, **rates), folder / "runs")
     made = Trained(folder / "runs", "chairs", collection, resolution=16)
-    reads = ReadsPaint(EncoderConfig(latent_dim=4, width=1))
+    reads = ReadsPaint(EncoderConfig(latent_dim=4, width=8))
     made.arms[ENCODER] = Reconstructor(reads, made.embedding.model, made.embedding.codes)
     return made
 

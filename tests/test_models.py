@@ -206,10 +206,10 @@ def test_an_encoder_that_was_standardised_starts_at_the_mean_code():
 
 
 def test_a_head_of_two_layers_bends_between_them_and_one_layer_keeps_its_weights_names():
-    one = Encoder(EncoderConfig(latent_dim=4, width=2))
-    two = Encoder(EncoderConfig(latent_dim=4, width=2, head_layers=2)).eval()
-    assert parameters(one.head) == 16 * 4 + 4 and "head.weight" in one.state_dict()
-    assert parameters(two.head) == 16 * 16 + 16 + 16 * 4 + 4
+    one = Encoder(EncoderConfig(latent_dim=4, width=8))
+    two = Encoder(EncoderConfig(latent_dim=4, width=8, head_layers=2)).eval()
+    assert parameters(one.head) == 64 * 4 + 4 and "head.weight" in one.state_dict()
+    assert parameters(two.head) == 64 * 64 + 64 + 64 * 4 + 4
     images = torch.rand(3, 3, 32, 32)
     hidden = torch.relu(two.head[0](two.features(images)))
     torch.testing.assert_close(two(images), hidden @ two.head[2].weight.T + two.head[2].bias)

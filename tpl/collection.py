@@ -22,7 +22,7 @@ class CollectionConfig(BaseModel):
 
     source: str = "procedural"
     train: PositiveInt = 256
-    coded: PositiveInt = 96  # so many of the training shapes take part in phase 1 and get a code
+    coded: PositiveInt = 224  # so many of the training shapes take part in phase 1 and get a code
     validation: NonNegativeInt = 8
     test: NonNegativeInt = 16
     seed: NonNegativeInt = 0

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.resnet import BasicBlock
@@ -31,7 +31,9 @@ class EncoderConfig(BaseModel):
 
     latent_dim: PositiveInt = 256
     image_size: PositiveInt = 224  # pixels a side of the images it learns from
-    width: PositiveInt = 64  # channels of the first stage; 64 is ResNet-18, 32 costs a quarter of it
+    # Channels of the first stage: 64 is ResNet-18, 32 costs a quarter of it. Below 8 the backward pass of torch's CPU
+    # kernel for strided 1 x 1 convolutions in channels-last order was seen to write outside its memory.
+    width: int = Field(default=64, ge=8)
     head_layers: Literal[1, 2] = 1  # the paper has one linear layer; some of the authors' scripts have two
 
 
