@@ -15,11 +15,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book appendix site test check format lab pair lock clean
+.PHONY: help book appendix site test check bench format lab pair lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: site check format lab pair lock clean; see README.md'
+	@echo 'also: site check bench format lab pair lock clean; see README.md'
 
 book: $(READY)
 	$(BIN)/python -m tpl run --profile $(PROFILE)
@@ -38,6 +38,9 @@ check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+bench: $(READY) # PARTS="chamfer sdf" for some of it; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks $(PARTS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix

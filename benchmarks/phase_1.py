@@ -1,29 +1,30 @@
-"""A step of phase 1 against a plain statement of the same computation, in one run, interleaved.
+"""A step of phase 1.
 
-    python benchmarks/phase_1.py           prints a table and writes it to benchmarks/phase_1.md
-
-Plain: the code concatenated to every point, PyTorch's own cell, one template evaluation after the other, fp32 (the
-published formulation). Ours: `tpl`'s warp and template as they train. Both compute the same four outputs and losses.
+Plain is the published formulation, written here with the weights of ours: the code concatenated to every point,
+PyTorch's own cell, one template evaluation after the other, weight norm and dropout as in the paper, fp32.
 """
-
-import statistics
-import time
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from benchmarks.measuring import interleaved, matrix_peak, table
 from tpl.losses import CURRICULUM, curriculum_l1
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.training.embedding import output_steps
 from tpl.training.loop import half_precision
-from tpl.training.runs import cpu_name
 
-SIZES = {"64, 128, 128": (64, 128, 128), "128, 256, 256": (128, 256, 256), "256, 512, 256 (paper)": (256, 512, 256)}
-SHAPES, POINTS, ROUNDS = 8, 128, 5
+Sizes = tuple[int, int, int]
+SIZES: dict[str, Sizes] = {
+    "32, 64, 128 (quick)": (32, 64, 128),
+    "64, 128, 128": (64, 128, 128),
+    "128, 256, 256": (128, 256, 256),
+    "256, 512, 256 (paper)": (256, 512, 256),
+}
+SHAPES = 16
 
 
 class Plain(nn.Module):
-    """The published formulation with the weights of ours."""
+    """The published formulation."""
 
     def __init__(self, model: DeepImplicitTemplate):
         super().__init__()
@@ -36,77 +37,101 @@ class Plain(nn.Module):
             self.cell.bias_ih.copy_(warp.input_bias)
             self.cell.bias_hh.copy_(warp.hidden_bias)
 
-    def outputs(self, points: torch.Tensor, latent: torch.Tensor) -> list[torch.Tensor]:
+    def outputs(self, points: torch.Tensor, latent: torch.Tensor, seen: list[int]) -> list[torch.Tensor]:
         codes = latent[:, None].expand(-1, points.shape[1], -1).flatten(0, 1)
         position, state, found = points.flatten(0, 1), None, []
         for step in range(self.steps):
             state = self.cell(torch.cat([codes, position], dim=1), state)
             change = self.affine(state[0])
             position = (1 + change[:, :3]) * position + change[:, 3:]
-            if step % 2:
+            if step in seen:
                 found.append(self.template(position).view(points.shape[:2]))
         return found
 
 
-def loss_of(outputs, sdf: torch.Tensor) -> torch.Tensor:
-    return sum(curriculum_l1(output, sdf, *level) for output, level in zip(outputs, CURRICULUM, strict=True))
+def operations(sizes: Sizes, steps: int, outputs: int, points: int) -> float:
+    """Matrix operations of a step with the split, a point: three products a weight, forward and backward.
+
+    The code's share of the input product is done once a shape, so its part a point shrinks with the points of a shape.
+    """
+    latent, hidden, template = sizes
+    warp = steps * (4 * hidden * (hidden + 3) + 6 * hidden) + 4 * hidden * latent / points
+    return 2 * 3 * (warp + outputs * (3 * template + 4 * template**2 + template))
 
 
-def seconds(step) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-
-def measure(sizes: tuple[int, int, int]) -> tuple[float, float, float]:
-    """Points a second, plain and ours, and how far their losses are apart."""
-    latent_dim, warp, template = sizes
-    torch.manual_seed(0)
-    config = DeepImplicitTemplateConfig(latent_dim=latent_dim, warp_hidden=warp, template_hidden=template, dropout=0.0)
-    model = DeepImplicitTemplate(config)
+def decoder(sizes: Sizes, steps: int, published: bool) -> DeepImplicitTemplate:
+    latent, hidden, template = sizes
+    model = DeepImplicitTemplate(
+        DeepImplicitTemplateConfig(
+            latent_dim=latent,
+            warp_hidden=hidden,
+            template_hidden=template,
+            warp_steps=steps,
+            dropout=0.05 if published else 0.0,
+            weight_norm=published,
+        )
+    )
     with torch.no_grad():
         model.warp.affine.weight.normal_(std=0.02)  # a warp that has left the identity
-    plain = Plain(model)
-    points, latent = torch.rand(SHAPES, POINTS, 3) * 2 - 1, 0.1 * torch.randn(SHAPES, latent_dim)
-    sdf = 0.1 * torch.randn(SHAPES, POINTS)
+    return model
+
+
+def rates(sizes: Sizes, points_per_shape: int, steps: int = 8, last_alone: bool = False) -> tuple[float, float, float]:
+    """Points a second, plain and ours, and how far the two losses are apart, relatively.
+
+    With `last_alone` ours takes `steps` steps and looks at the last as the quick profile does; plain stays published.
+    """
+    torch.manual_seed(0)
+    plain, model = Plain(decoder(sizes, 8, published=True)), decoder(sizes, steps, published=False)
+    points = torch.rand(SHAPES, points_per_shape, 3) * 2 - 1
+    latent, sdf = 0.1 * torch.randn(SHAPES, sizes[0]), 0.1 * torch.randn(SHAPES, points_per_shape)
     half = half_precision("auto", points.device)
+
+    def loss(outputs, levels=CURRICULUM) -> torch.Tensor:
+        return sum(curriculum_l1(output, sdf, *level) for output, level in zip(outputs, levels, strict=True))
 
     def ours() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            return loss_of(model.template(model.warp(points, latent)[1::2]), sdf)
+            path = model.warp(points, latent)
+            seen = [steps - 1] if last_alone else output_steps(steps)
+            return loss(model.template(path[seen]), [(0.0, 0.0)] if last_alone else CURRICULUM)
 
     def published() -> torch.Tensor:
-        return loss_of(plain.outputs(points, latent), sdf)
+        return loss(plain.outputs(points, latent, output_steps(8)))
 
-    with torch.no_grad():
-        apart = float((ours() - published()).abs() / published())
-    times: dict[str, list[float]] = {"plain": [], "ours": []}
-    for round_ in range(ROUNDS + 1):
-        for name, function in {"plain": published, "ours": ours}.items():
-            spent = seconds(lambda function=function: function().backward())
-            if round_:  # the first warms up
-                times[name].append(spent)
-    rates = {name: SHAPES * POINTS / statistics.median(spent) for name, spent in times.items()}
-    return rates["plain"], rates["ours"], apart
+    apart = 0.0
+    if not last_alone:
+        with torch.no_grad():
+            reference = loss(Plain(model).outputs(points, latent, output_steps(8)))
+            apart = float((ours() - reference).abs() / reference)
+    found = interleaved({"plain": lambda: published().backward(), "ours": lambda: ours().backward()})
+    total = SHAPES * points_per_shape
+    return total / found["plain"], total / found["ours"], apart
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    half = "bfloat16" if half_precision("auto", torch.device("cpu")) else "fp32"
-    lines = [
-        f"One thread of {cpu_name()}, torch {torch.__version__}; {SHAPES} x {POINTS} points, 8 steps, forward and "
-        f"backward, four outputs; medians of {ROUNDS}; ours in {half}.",
-        "",
-        "| latent, LSTM, template | plain, points/s | ours, points/s | ratio | losses apart (relative) |",
-        "|---|--:|--:|--:|--:|",
-    ]
+def phase_1() -> list[str]:
+    """a step of phase 1, forward and backward, against the published formulation."""
+    peak = matrix_peak(torch.bfloat16 if half_precision("auto", torch.device("cpu")) else torch.float32)
+    rows = []
     for name, sizes in SIZES.items():
-        plain, ours, apart = measure(sizes)
-        lines.append(f"| {name} | {plain:,.0f} | {ours:,.0f} | {ours / plain:.2f} | {apart:.1e} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    Path(__file__).with_suffix(".md").write_text(text)
+        plain, ours, apart = rates(sizes, 64)
+        share = ours * operations(sizes, 8, 4, 64) / peak
+        rows.append((name, f"{plain:,.0f}", f"{ours:,.0f}", f"{ours / plain:.2f}", f"{share:.0%}", f"{apart:.0e}"))
+    plain, ours, _ = rates(SIZES["32, 64, 128 (quick)"], 40, steps=4, last_alone=True)
+    share = ours * operations(SIZES["32, 64, 128 (quick)"], 4, 1, 40) / peak
+    ratio = f"{ours / plain:.2f}"
+    rows.append(
+        ("as quick trains: 4 steps, the last one's loss", f"{plain:,.0f}", f"{ours:,.0f}", ratio, f"{share:.0%}", "-")
+    )
+    half = "bfloat16" if half_precision("auto", torch.device("cpu")) else "fp32"
+    lines = table("latent, LSTM, template | plain, points/s | ours | ratio | of the matrix peak | losses apart", rows)
+    growth = [
+        (points, *(f"{rate:,.0f}" for rate in rates(SIZES["64, 128, 128"], points)[:2])) for points in (16, 64, 256)
+    ]
+    note = (
+        f"{SHAPES} shapes of 64 points, ours in {half}, without dropout and weight norm (preset `fixed` for the last)."
+    )
+    return [*lines, "", note, "", *table("points of a shape (64, 128, 128) | plain, points/s | ours", growth)]
 
 
-if __name__ == "__main__":
-    main()
+PARTS = {"phase_1": phase_1}
