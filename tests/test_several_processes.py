@@ -10,11 +10,19 @@ import safetensors.torch
 import torch
 
 from tpl.datasets import SDFBatch, SDFTable
+from tpl.errors import DEADLINE, OutOfTime
 from tpl.training.embedding import EmbeddingConfig, train_embedding
-from tpl.training.loop import DEADLINE, ShareError, TrainingPaused, gathered, share
+from tpl.training.loop import ShareError, gathered, share
 
 SMALL = {
-    "model": {"latent_dim": 4, "warp_hidden": 8, "warp_steps": 2, "template_hidden": 8, "template_layers": 2, "dropout": 0.0},
+    "model": {
+        "latent_dim": 4,
+        "warp_hidden": 8,
+        "warp_steps": 2,
+        "template_hidden": 8,
+        "template_layers": 2,
+        "dropout": 0.0,
+    },
     "epochs": 6,
     "shapes_per_batch": 4,
     "points_per_shape": 16,
@@ -96,7 +104,7 @@ def test_a_training_in_pieces_is_that_in_one(tmp_path, monkeypatch):
     train(tmp_path / "one")
     monkeypatch.setenv(DEADLINE, str(time.time() - 1))
     for done in (2, 4, 6, 8, 10):
-        with pytest.raises(TrainingPaused, match=f"has done {done} of 12 steps"):
+        with pytest.raises(OutOfTime, match=f"has done {done} of 12 steps"):
             train(tmp_path / "pieces")
     train(tmp_path / "pieces")
     one, pieces = weights(tmp_path / "one"), weights(tmp_path / "pieces")

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from tpl.errors import PlainError
+from tpl.errors import DEADLINE, OutOfTime, PlainError
 
 
 class TrainingConfig(BaseModel):
@@ -45,14 +45,6 @@ class Group(NamedTuple):
 
     parameters: Iterable[Tensor]
     rate: float
-
-
-DEADLINE = "TPL_DEADLINE"
-"""The environment variable that says until when, in seconds since 1970, trainings may go on."""
-
-
-class TrainingPaused(PlainError):
-    """The time that was given is over; what was learnt is saved, and the same command goes on from there."""
 
 
 class TrainingInterrupted(RuntimeError):
@@ -99,7 +91,7 @@ def fit(
 
     Raises:
         TrainingInterrupted: A term is not finite.
-        TrainingPaused: `DEADLINE` has passed; the state is saved.
+        OutOfTime: `DEADLINE` has passed; the state is saved.
         ShareError: The processes cannot share a batch evenly.
     """
     learnt = [list(group.parameters) for group in groups]
@@ -156,7 +148,7 @@ def fit(
                 saved_at = step + 1
                 _save_state(accelerator, state, step + 1, history)
                 if late:
-                    raise TrainingPaused(
+                    raise OutOfTime(
                         f"{label or 'the training'} has done {step + 1} of {steps} steps and is saved; the time given "
                         "is over: the same command goes on from here"
                     )

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import joblib
 import torch
 
+from tpl.errors import OutOfTime
+
 Result = TypeVar("Result")
 
 
@@ -49,10 +51,16 @@ def side_by_side(
     # All at once even on fewer cores: the system shares them, and all end together.
     parallel = joblib.Parallel(n_jobs=jobs or len(categories), backend="loky")
     results: Any = parallel(joblib.delayed(_single_threaded)(function, category) for category in categories)
+    for result in results:
+        if isinstance(result, OutOfTime):
+            raise result
     return dict(zip(categories, results, strict=True))
 
 
-def _single_threaded(function: Callable[[str], Result], category: str) -> Result:
+def _single_threaded(function: Callable[[str], Result], category: str) -> Result | OutOfTime:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    return function(category)
+    try:
+        return function(category)
+    except OutOfTime as error:  # raised here it would end the others before they have saved their state
+        return error
