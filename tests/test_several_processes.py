@@ -112,10 +112,10 @@ def test_a_training_in_pieces_is_that_in_one(tmp_path, monkeypatch):
 
 
 def test_contrast_is_against_the_strangers_of_all_processes(tmp_path):
-    for processes in (1, 2):
-        ended = launch("contrast", tmp_path / f"{processes}.pt", processes)
-        assert ended.returncode == 0, ended.stderr[-2000:]
-    one, two = (torch.load(tmp_path / f"{processes}.pt") for processes in (1, 2))
+    contrast(tmp_path / "one.pt")
+    ended = launch("contrast", tmp_path / "two.pt", 2)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    one, two = (torch.load(tmp_path / f"{name}.pt") for name in ("one", "two"))
     torch.testing.assert_close(one, two)
 
 
