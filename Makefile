@@ -7,6 +7,7 @@
 # PYTHON names the interpreter that makes the environment; PROFILE the folder of book/profiles that the chapters run with.
 
 PROFILE ?= quick
+MINUTES ?= 9
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
@@ -15,15 +16,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book appendix site test check bench format lab pair lock clean
+.PHONY: help book standard appendix site test check bench format lab pair lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: site check bench format lab pair lock clean; see README.md'
+	@echo 'also: standard site check bench format lab pair lock clean; see README.md'
 
 book: $(READY)
 	$(BIN)/python -m tpl run --profile $(PROFILE)
 	$(BIN)/python -m tpl site --from runs/$(PROFILE)/book
+
+standard: $(READY) # a piece of profile standard, of 9 minutes: again and again until it says that the book is there
+	$(BIN)/python -m tpl run --profile standard --minutes $(MINUTES)
+	$(BIN)/python -m tpl site --from runs/standard/book
 
 appendix: $(READY) # about 15 minutes on 2 cores in profile quick
 	$(BIN)/python -m tpl run 01 A_paper_and_code --profile $(PROFILE) -p measure true

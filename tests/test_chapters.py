@@ -25,6 +25,7 @@ from tpl.chapters import (
     record,
     run_chapters,
 )
+from tpl.errors import OutOfTime
 from tpl.scenes import MIME
 from tpl.site import broken_links, build_site, facts, stage
 
@@ -185,6 +186,23 @@ def test_what_a_reader_can_mend_stops_a_chapter_with_its_sentence_alone(mini_boo
     failed = nbformat.read(mini_book.run_folder("quick") / "01_cubes.failed.ipynb", as_version=4)
     errors = [o for cell in failed.cells for o in cell.get("outputs", []) if o["output_type"] == "error"]
     assert [error["traceback"] for error in errors] == [[f"ResultsError: {sentence}"]]
+
+
+def test_a_run_out_of_time_keeps_what_is_done_and_goes_on(mini_book):
+    with pytest.raises(OutOfTime, match="the 0 minutes are over before 01_cubes: the same command goes on with it"):
+        run_chapters(mini_book, minutes=0)
+    chapter = mini_book.find("01")
+    imports = "from os import environ\n    from tpl.errors import DEADLINE, OutOfTime"
+    paused = imports + "\n    raise OutOfTime(f'until {environ[DEADLINE]}')"
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    chapter.source.write_text(chapter.source.read_text().replace(failing, paused))
+    pair(mini_book)
+    with pytest.raises(OutOfTime, match=r"^chapter 01_cubes is paused: until \d+"):
+        run_chapters(mini_book, ["01"], given={"fail": "true"}, minutes=9)
+    folder = mini_book.run_folder("quick")
+    assert list(folder.glob("*.ipynb")) == [] and read_manifest(folder) == {}
+    run_chapters(mini_book, ["01"], minutes=9)
+    assert [path.name for path in folder.glob("*.ipynb")] == ["01_cubes.ipynb"]
 
 
 def test_the_manifest_remembers_what_the_trainings_took(mini_book):

@@ -1,6 +1,7 @@
 """The command line: `tpl COMMAND --help` tells what each command takes."""
 
 import functools
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from PIL import Image
 
 from tpl.chapters import DEFAULT_PROFILE, Book, pair, publish, run_chapters
 from tpl.collection import CollectionConfig, categories_of, check_category, open_collection
+from tpl.errors import OutOfTime
 from tpl.files import write_atomically
 from tpl.meshes import check_writable, write_mesh
 from tpl.settings import Preset
@@ -31,6 +33,7 @@ def run(
     profile: str = DEFAULT_PROFILE,
     parameter: Given = [],  # noqa: B006
     again: bool = False,
+    minutes: float | None = None,
 ) -> None:
     """Execute chapters of the book by papermill, all of them by default; of all, those are kept that have not changed.
 
@@ -39,8 +42,9 @@ def run(
         profile: A folder of book/profiles: which parameters the chapters are run with.
         parameter: One parameter, for the chapters that have it: `-p epochs 3 -p category sofas`.
         again: Execute the whole book even where nothing has changed since.
+        minutes: Pause after so many; the same command goes on from there. The exit status is 75 until all is done.
     """
-    folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter), again=again)
+    folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter), again=again, minutes=minutes)
     print(f"the executed chapters: {folder}")
 
 
@@ -258,6 +262,9 @@ def main() -> None:
     """Entry point of `tpl`: a wrong input ends in one sentence and exit status 1."""
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="tpl", description=__doc__)
+    except OutOfTime as error:
+        print(f"tpl: {error}", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
     except (ValueError, OSError) as error:
         sys.exit(f"tpl: {error}")
     except KeyboardInterrupt:

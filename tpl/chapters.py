@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from tpl.errors import PlainError
+from tpl.errors import DEADLINE, OutOfTime, PlainError
 from tpl.files import write_atomically
 from tpl.scenes import FOLDER_VARIABLE, MIME
 
@@ -286,6 +286,7 @@ def run_chapters(
     given: Mapping[str, Any] | None = None,
     say: Callable[[str], Any] = print,
     again: bool = False,
+    minutes: float | int | None = None,
 ) -> Path:
     """Executes chapters, all by default, into the profile's run folder, and returns it.
 
@@ -304,9 +305,11 @@ def run_chapters(
         given: Parameters that differ from the profile's.
         say: Told what happens.
         again: Whether the whole book is executed even where nothing has changed.
+        minutes: After so many no further chapter is started, and a training that goes on is saved and paused.
 
     Raises:
         BookError: A wrong name or value, or a chapter that failed.
+        OutOfTime: The minutes were not enough; the same call goes on from there.
     """
     chapters = [book.find(name) for name in names] or book.chapters
     for chapter in chapters:
@@ -314,6 +317,7 @@ def run_chapters(
     chosen = chosen_parameters(book, chapters, profile, given or {})
     folder = book.run_folder(profile)
     keeping, newest = not names and not again, ""
+    deadline = None if minutes is None else time.time() + 60 * minutes
     for number, chapter in enumerate(chapters, start=1):
         if keeping:
             finished = _finished(book, chapter, profile, chosen[chapter.name])
@@ -323,8 +327,10 @@ def run_chapters(
         say(f"[{number}/{len(chapters)}] {chapter.name}: {told}")
         if keeping:
             continue
+        if deadline and time.time() > deadline:
+            raise OutOfTime(f"the {minutes:g} minutes are over before {chapter.name}: the same command goes on with it")
         start = time.perf_counter()
-        _execute(book, chapter, chosen[chapter.name], folder)
+        _execute(book, chapter, chosen[chapter.name], folder, deadline)
         seconds = time.perf_counter() - start
         record(book, chapter, profile, chosen[chapter.name], seconds)
         say(f"      {seconds:.0f} s")
@@ -342,7 +348,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BookError(f"{file} cannot be read; remove it and run the chapters again") from error
 
 
-def _execute(book: Book, chapter: Chapter, values: dict[str, Value], folder: Path) -> None:
+def _execute(
+    book: Book, chapter: Chapter, values: dict[str, Value], folder: Path, deadline: float | None = None
+) -> None:
     import nbclient.exceptions
     import papermill
     from traitlets.config import Config
@@ -356,6 +364,7 @@ def _execute(book: Book, chapter: Chapter, values: dict[str, Value], folder: Pat
         FOLDER_VARIABLE: str(scenes.resolve()),
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, whatever kernels the user has elsewhere
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the debugger of ipykernel warns in the first output
+        **({} if deadline is None else {DEADLINE: str(deadline)}),
     }
     try:
         with _environment(variables):
@@ -370,8 +379,11 @@ def _execute(book: Book, chapter: Chapter, values: dict[str, Value], folder: Pat
                 config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns
             )
     except (papermill.PapermillExecutionError, nbclient.exceptions.DeadKernelError) as error:
-        os.replace(running, failed)
         shutil.rmtree(scenes)
+        if getattr(error, "ename", "") == OutOfTime.__name__:
+            running.unlink()
+            raise OutOfTime(f"chapter {chapter.name} is paused: {getattr(error, 'evalue', '')}") from error
+        os.replace(running, failed)
         raise BookError(f"chapter {chapter.name} {_reason(error)}; up to there it is {failed}") from error
     failed.unlink(missing_ok=True)
     write_atomically(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))

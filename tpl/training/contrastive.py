@@ -7,6 +7,7 @@ MoCo and BYOL a second network, `target`, follows the first; nothing but its mom
 
 import copy
 import math
+import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,7 +24,7 @@ from tpl.models.encoder import EncoderConfig, imagenet_trunk, normalise, resnet1
 from tpl.models.heads import PROJECTED, predictor, projection_head
 from tpl.representation import Measures, calibrated, measure
 from tpl.training.embedding import draw_rows
-from tpl.training.loop import Group, TrainingConfig
+from tpl.training.loop import Group, ShareError, TrainingConfig, gathered
 from tpl.training.runs import RunFolder, train_or_load
 
 MARKS = 6
@@ -91,6 +92,7 @@ class SimCLR(ContrastiveObjective):
 
     def forward(self, batch: ViewPairBatch, done: float) -> dict[str, Tensor]:
         first, second = self.online(torch.cat([batch.first, batch.second])).chunk(2)
+        first, second = gathered(first), gathered(second)  # strangers are those of all processes
         return {"nt_xent": nt_xent_loss(first, second, self.config.temperature, self.config.include_self)}
 
 
@@ -200,7 +202,10 @@ def train_contrastive(
         ValueError: There is one shape, so that nothing can be told apart.
         SettingsError: ImageNet's weights are asked for in another width than theirs.
         WeightsUnavailable: ImageNet's weights are asked for and not to be had.
+        ShareError: Several processes would each need MoCo's queue.
     """
+    if config.method == "moco" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ShareError("MoCo's queue belongs to one process: train it without a launcher, or take simclr or byol")
     if len(views) < 2:
         raise ValueError("contrast needs at least two shapes, and there is one: prepare more")
     torch.manual_seed(config.seed)

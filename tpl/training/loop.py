@@ -11,10 +11,15 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
+import torch.distributed.nn.functional
 from accelerate import Accelerator
+from accelerate.utils import broadcast
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+
+from tpl.errors import DEADLINE, OutOfTime, PlainError
 
 
 class TrainingConfig(BaseModel):
@@ -62,6 +67,12 @@ def fit(
     The randomness of a step is a function of the seed and the step alone. So a training that was killed and goes on
     from its last saved state ends with the very weights of one that was not.
 
+    Started by `accelerate launch`, several processes share each batch: all draw the same one, and each takes its part
+    of the shapes. Gradients are those of one process with the whole batch, as far as a term is a mean over shapes (or
+    gathers what it compares); batch statistics are shared on GPUs and each process's own on CPUs. A saved state can be
+    gone on from by another number of processes. Samples and views lie on every device: what is sent between devices is
+    gradients alone, and those of the codes are a small part of them.
+
     Args:
         objective: Called with a batch and the share of the training done; returns named, weighted terms. Its
             parameters, and those of `groups`, are on the device that `draw` draws on.
@@ -80,12 +91,14 @@ def fit(
 
     Raises:
         TrainingInterrupted: A term is not finite.
+        OutOfTime: `DEADLINE` has passed; the state is saved.
+        ShareError: The processes cannot share a batch evenly.
     """
     learnt = [list(group.parameters) for group in groups]
     device = learnt[0][0].device
-    # accelerate settles devices, machines and saved states; it fixes one precision for a whole process, where phases
-    # of one session may differ, so that choice is made here.
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    accelerator = accelerator_on(device)
+    if accelerator.num_processes > 1 and device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(objective)
     half = half_precision(config.precision, device)
     optimizer = torch.optim.AdamW(
         [{"params": parameters, "lr": group.rate} for parameters, group in zip(learnt, groups, strict=True)],
@@ -110,7 +123,7 @@ def fit(
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
         for group, parameters in zip(groups, optimizer.param_groups, strict=True):
             parameters["lr"] = group.rate * rate_factor(config, done)
-        batch = draw(generator, done)
+        batch = share(draw(generator, done), accelerator.process_index, accelerator.num_processes)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             terms = prepared(batch, done)
         optimizer.zero_grad()
@@ -121,7 +134,7 @@ def fit(
 
         if (step + 1) % config.log_every == 0 or step + 1 == steps:
             averaged = step % config.log_every + 1
-            row = {name: value.item() / averaged for name, value in sums.items()}
+            row = {name: accelerator.reduce(value, "mean").item() / averaged for name, value in sums.items()}
             loss = sum(row.values())
             if not math.isfinite(loss):
                 raise TrainingInterrupted(
@@ -130,12 +143,60 @@ def fit(
                 )
             history.append({"step": step + 1, "seconds": time.perf_counter() - started, **row, "loss": loss})
             sums = {}
-            since_saved = step + 1 - saved_at
-            if state is not None and since_saved >= config.save_every and step + 1 < steps:
+            since_saved, late = step + 1 - saved_at, state is not None and is_late(accelerator)
+            if state is not None and (late or since_saved >= config.save_every) and step + 1 < steps:
                 saved_at = step + 1
                 _save_state(accelerator, state, step + 1, history)
+                if late:
+                    raise OutOfTime(
+                        f"{label or 'the training'} has done {step + 1} of {steps} steps and is saved; the time given "
+                        "is over: the same command goes on from here"
+                    )
     objective.eval()
     return pd.DataFrame(history)
+
+
+def accelerator_on(device: torch.device) -> Accelerator:
+    """accelerate settles devices, processes and saved states.
+
+    It fixes one precision for a whole process, where phases of one session may differ: that choice is made in `fit`.
+    """
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+
+
+class ShareError(PlainError):
+    """A batch that the processes cannot share evenly."""
+
+
+def share(batch: Any, process: int, processes: int) -> Any:
+    """A process's part of a batch: every `processes`-th shape of each of its fields.
+
+    Raises:
+        ShareError: The shapes of the batch cannot be shared evenly, so that a mean of means would not be the mean.
+    """
+    if processes == 1:
+        return batch
+    shapes = len(batch[0])
+    if shapes % processes:
+        raise ShareError(
+            f"{processes} processes cannot share a batch of {shapes} evenly: make it a multiple of {processes}"
+        )
+    return type(batch)(*(field[process::processes] for field in batch))
+
+
+def gathered(values: Float[Tensor, "shapes dim"]) -> Float[Tensor, "everywhere dim"]:
+    """The rows of all processes, with gradients that find their way back; the rows themselves in a single process."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return values
+    return torch.cat(torch.distributed.nn.functional.all_gather(values))
+
+
+def is_late(accelerator: Accelerator) -> bool:
+    """Whether the time given is over, by the clock of the first process: all stop at the same step."""
+    if DEADLINE not in os.environ:
+        return False
+    late = torch.tensor(float(time.time() > float(os.environ[DEADLINE])), device=accelerator.device)
+    return bool(broadcast(late).item())
 
 
 def rate_factor(config: TrainingConfig, done: float) -> float:
@@ -167,8 +228,13 @@ def latest_state(folder: Path) -> Path | None:
 
 def _save_state(accelerator: Accelerator, folder: Path, step: int, history: list[dict]) -> None:
     partial, whole = folder / f".partial-{step}", folder / f"{step:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
+    if accelerator.is_main_process:
+        shutil.rmtree(partial, ignore_errors=True)
+    accelerator.wait_for_everyone()
     accelerator.save_state(str(partial))
+    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        return
     pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
     (partial / "progress.json").write_text(json.dumps({"step": step}))
     os.replace(partial, whole)  # the move is what makes it a state

@@ -32,7 +32,7 @@ from torch import nn
 
 from tpl.errors import PlainError
 from tpl.files import write_atomically
-from tpl.training.loop import Group, TrainingConfig, fit
+from tpl.training.loop import Group, TrainingConfig, accelerator_on, fit
 
 REPORTED = ("torch", "torchvision", "accelerate", "numpy", "scikit-image", "trimesh")
 
@@ -150,15 +150,23 @@ def train_or_load(
     data: str,
     **options,
 ) -> pd.DataFrame:
-    """Fits an objective within a run folder, or loads what the folder holds; returns the learning curve."""
+    """Fits an objective within a run folder, or loads what the folder holds; returns the learning curve.
+
+    Where several processes train together, the first alone writes; all return the same.
+    """
     if folder is None:
         return fit(objective, draw, groups, config, steps, **options)
     run = RunFolder(folder)
-    if run.begin(config, data):
+    accelerator = accelerator_on(next(objective.parameters()).device)
+    with accelerator.main_process_first():  # the others find its configuration
+        finished = run.begin(config, data)
+    if finished:
         return run.load(objective)
     start = time.perf_counter()
     history = fit(objective, draw, groups, config, steps, run.state, **options)
-    run.finish(objective, history, time.perf_counter() - start)
+    if accelerator.is_main_process:
+        run.finish(objective, history, time.perf_counter() - start)
+    accelerator.wait_for_everyone()
     return history
 
 

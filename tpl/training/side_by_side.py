@@ -7,23 +7,27 @@ from typing import Any, TypeVar
 import joblib
 import torch
 
+from tpl.errors import OutOfTime
+
 Result = TypeVar("Result")
 
 
 def training_device(wanted: str = "auto") -> torch.device:
-    """The device to train on: "auto" is a GPU where there is one.
+    """The device to train on: "auto" is a GPU where there is one, and of several processes each has its own.
 
     Raises:
         ValueError: The device is unknown, or is not on this machine.
     """
     if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise ValueError(f"no device is called {wanted!r}; try auto, cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{wanted!r} was asked for and this machine has no CUDA device; use auto or cpu")
+    if wanted == "cuda" and "LOCAL_RANK" in os.environ:  # one of the processes of `accelerate launch`
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device
 
 
@@ -31,6 +35,8 @@ def side_by_side(
     function: Callable[[str], Result], categories: Sequence[str], device: torch.device, jobs: int = 0
 ) -> dict[str, Result]:
     """Calls a function for each category: in a process each on a CPU, one after the other on a GPU.
+
+    One after the other, too, where the processes of `accelerate launch` share each training.
 
     A process has one thread: two threads on two busy cores were slower than one.
 
@@ -40,15 +46,21 @@ def side_by_side(
         device: Where the function trains.
         jobs: Processes at a time, for what is more than the machine should do at once; 0 is all of them.
     """
-    if device.type != "cpu" or len(categories) == 1:
+    if device.type != "cpu" or len(categories) == 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return {category: function(category) for category in categories}
     # All at once even on fewer cores: the system shares them, and all end together.
     parallel = joblib.Parallel(n_jobs=jobs or len(categories), backend="loky")
     results: Any = parallel(joblib.delayed(_single_threaded)(function, category) for category in categories)
+    for result in results:
+        if isinstance(result, OutOfTime):
+            raise result
     return dict(zip(categories, results, strict=True))
 
 
-def _single_threaded(function: Callable[[str], Result], category: str) -> Result:
+def _single_threaded(function: Callable[[str], Result], category: str) -> Result | OutOfTime:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    return function(category)
+    try:
+        return function(category)
+    except OutOfTime as error:  # raised here it would end the others before they have saved their state
+        return error
