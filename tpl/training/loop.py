@@ -134,7 +134,7 @@ def fit(
 
         if (step + 1) % config.log_every == 0 or step + 1 == steps:
             averaged = step % config.log_every + 1
-            row = {name: accelerator.reduce(value, "mean").item() / averaged for name, value in sums.items()}
+            row = {name: torch.as_tensor(accelerator.reduce(value, "mean")).item() / averaged for name, value in sums.items()}
             loss = sum(row.values())
             if not math.isfinite(loss):
                 raise TrainingInterrupted(
@@ -196,7 +196,7 @@ def is_late(accelerator: Accelerator) -> bool:
     if DEADLINE not in os.environ:
         return False
     late = torch.tensor(float(time.time() > float(os.environ[DEADLINE])), device=accelerator.device)
-    return bool(broadcast(late).item())
+    return bool(torch.as_tensor(broadcast(late)).item())
 
 
 def rate_factor(config: TrainingConfig, done: float) -> float:
