@@ -134,7 +134,10 @@ def fit(
 
         if (step + 1) % config.log_every == 0 or step + 1 == steps:
             averaged = step % config.log_every + 1
-            row = {name: torch.as_tensor(accelerator.reduce(value, "mean")).item() / averaged for name, value in sums.items()}
+            row = {
+                name: torch.as_tensor(accelerator.reduce(value, "mean")).item() / averaged
+                for name, value in sums.items()
+            }
             loss = sum(row.values())
             if not math.isfinite(loss):
                 raise TrainingInterrupted(
