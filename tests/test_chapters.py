@@ -317,7 +317,7 @@ def test_a_warning_of_the_builder_stops_the_site_and_the_old_one_stays(built_boo
 def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mini_book, monkeypatch):
     """The book of two pages: 01_cubes, then intro. Copying a notebook stands for its execution."""
 
-    def execute(book, chapter, values, folder):
+    def execute(book, chapter, values, folder, deadline):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(chapter.notebook, folder)
 
