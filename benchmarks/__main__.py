@@ -23,15 +23,14 @@ def main() -> None:
     if unknown:
         parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
     torch.set_num_threads(1)
-    sections = read_sections()
     for name in asked:
         start = time.perf_counter()
         lines = PARTS[name]()
         title = (PARTS[name].__doc__ or name).partition("\n")[0].rstrip(".")
         spent = time.perf_counter() - start
-        sections[name] = "\n".join([f"## {name}: {title}", "", *lines, "", f"{machine()}; measured in {spent:.0f} s."])
-        print(sections[name], flush=True)
-        write(sections)
+        section = "\n".join([f"## {name}: {title}", "", *lines, "", f"{machine()}; measured in {spent:.0f} s."])
+        print(section, flush=True)
+        write(read_sections() | {name: section})
 
 
 def machine() -> str:
