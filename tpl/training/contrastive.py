@@ -7,7 +7,6 @@ MoCo and BYOL a second network, `target`, follows the first; nothing but its mom
 
 import copy
 import math
-import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,7 +23,7 @@ from tpl.models.encoder import EncoderConfig, imagenet_trunk, normalise, resnet1
 from tpl.models.heads import PROJECTED, predictor, projection_head
 from tpl.representation import Measures, calibrated, measure
 from tpl.training.embedding import draw_rows
-from tpl.training.loop import Group, ShareError, TrainingConfig, gathered
+from tpl.training.loop import Group, ShareError, TrainingConfig, gathered, launched_processes
 from tpl.training.runs import RunFolder, train_or_load
 
 MARKS = 6
@@ -204,7 +203,7 @@ def train_contrastive(
         WeightsUnavailable: ImageNet's weights are asked for and not to be had.
         ShareError: Several processes would each need MoCo's queue.
     """
-    if config.method == "moco" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if config.method == "moco" and launched_processes() > 1:
         raise ShareError("MoCo's queue belongs to one process: train it without a launcher, or take simclr or byol")
     if len(views) < 2:
         raise ValueError("contrast needs at least two shapes, and there is one: prepare more")

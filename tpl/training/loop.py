@@ -167,6 +167,11 @@ def accelerator_on(device: torch.device) -> Accelerator:
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
 
 
+def launched_processes() -> int:
+    """How many processes `accelerate launch` started to share each training; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 class ShareError(PlainError):
     """A batch that the processes cannot share evenly."""
 

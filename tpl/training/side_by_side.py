@@ -8,6 +8,7 @@ import joblib
 import torch
 
 from tpl.errors import OutOfTime
+from tpl.training.loop import launched_processes
 
 Result = TypeVar("Result")
 
@@ -46,7 +47,7 @@ def side_by_side(
         device: Where the function trains.
         jobs: Processes at a time, for what is more than the machine should do at once; 0 is all of them.
     """
-    if device.type != "cpu" or len(categories) == 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if device.type != "cpu" or len(categories) == 1 or launched_processes() > 1:
         return {category: function(category) for category in categories}
     # All at once even on fewer cores: the system shares them, and all end together.
     parallel = joblib.Parallel(n_jobs=jobs or len(categories), backend="loky")
