@@ -10,7 +10,7 @@ import trimesh
 from PIL import Image
 
 from tpl.collection import CollectionConfig, categories_of, open_collection
-from tpl.prepare import PrepareConfig, cross_pool, maker, prepare, prepare_shape
+from tpl.prepare import PrepareConfig, cross_pool, prepare, prepare_shape
 from tpl.primitives import sphere
 from tpl.rendering import Camera
 from tpl.sdf import SdfSamples, signed_distance
@@ -32,7 +32,7 @@ def broken() -> trimesh.Trimesh:
 
 
 def shape(name: str, load, split: str = "train") -> Shape:
-    return Shape(name, "chairs", name, split, load)
+    return Shape(name, "chairs", name, split, load, "balls", "this")
 
 
 BALLS = [shape(f"ball-{n}", partial(ball, 0.25 + 0.05 * n)) for n in range(3)]
@@ -40,7 +40,7 @@ BALLS = [shape(f"ball-{n}", partial(ball, 0.25 + 0.05 * n)) for n in range(3)]
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("data"), "balls")
+    store = Store(tmp_path_factory.mktemp("data"))
     shapes = [*BALLS, shape("broken", broken), shape("seen-last", partial(ball, 0.3), "test")]
     return store, shapes, prepare(shapes, store, SMALL, jobs=1)
 
@@ -74,7 +74,7 @@ def test_the_files_are_those_of_the_description(prepared):
 
 def test_what_deepsdf_writes_is_read(tmp_path):
     """Empty `neg`, NaN rows, double precision and dummy faces all occur in its files."""
-    store, one = Store(tmp_path, "ShapeNetV2"), BALLS[0]
+    store, one = Store(tmp_path), BALLS[0]
     for kind, suffix in {"SdfSamples": ".npz", "SurfaceSamples": ".ply", "NormalizationParameters": ".npz"}.items():
         store.path(kind, one, suffix).parent.mkdir(parents=True)
     pos = np.array([[0, 0, 0.9, 0.2], [np.nan, 0, 0, 0.1], [0.5, 0, 0, 0.1]])
@@ -112,7 +112,7 @@ def test_a_shape_held_out_has_cross_samples_and_lends_none(prepared, tmp_path):
     held_out = store.read_sdf(shapes[-1], "CrossSamples")
     radius = 0.3 * store.read_normalization(shapes[-1]).scale
     np.testing.assert_allclose(held_out.sdf, sphere(radius)(held_out.points), atol=0.01)
-    alone = Store(tmp_path, "balls")
+    alone = Store(tmp_path)
     prepare(BALLS, alone, SMALL, jobs=1)
     for of_training in BALLS:
         with_others, without = (place.read_sdf(of_training, "CrossSamples") for place in (store, alone))
@@ -130,7 +130,7 @@ def test_prepared_again_nothing_is_touched(prepared):
 
 def test_the_same_seed_makes_the_same_bytes_alone_or_in_company(prepared, tmp_path):
     store, _, _ = prepared
-    other = Store(tmp_path, "balls")
+    other = Store(tmp_path)
     prepare_shape(BALLS[1], other, SMALL)
     for kind, suffix in {"SdfSamples": ".npz", "SurfaceSamples": ".ply"}.items():
         first, second = (place.path(kind, BALLS[1], suffix).read_bytes() for place in (store, other))
@@ -138,23 +138,23 @@ def test_the_same_seed_makes_the_same_bytes_alone_or_in_company(prepared, tmp_pa
 
 
 def test_other_settings_prepare_anew_and_change_the_fingerprint(tmp_path):
-    store = Store(tmp_path, "balls")
+    store = Store(tmp_path)
     prepare_shape(BALLS[0], store, SMALL)
     old = store.fingerprint(BALLS[:1])
     row = prepare_shape(BALLS[0], store, SMALL.model_copy(update={"seed": 1}))
     assert row["status"] == "made" and store.fingerprint(BALLS[:1]) != old
 
 
-def test_shapes_of_other_code_are_made_again(tmp_path):
-    store = Store(tmp_path, "balls")
+def test_shapes_of_another_version_are_made_again(tmp_path):
+    store = Store(tmp_path)
     prepare_shape(BALLS[0], store, SMALL)
-    store.write_record(BALLS[0], {**store.read_record(BALLS[0]), "maker": "older"})
+    store.write_record(BALLS[0], {**store.read_record(BALLS[0]), "version": "older"})
     assert prepare_shape(BALLS[0], store, SMALL)["status"] == "made"
-    assert store.read_record(BALLS[0])["maker"] == maker()
+    assert store.read_record(BALLS[0])["version"] == "this"
 
 
 def test_a_shape_without_its_record_is_not_prepared(tmp_path):
-    store = Store(tmp_path, "balls")
+    store = Store(tmp_path)
     prepare_shape(BALLS[0], store, SMALL)
     store.path("Prepared", BALLS[0], ".json").write_text("{ half")
     with pytest.raises(StoreError, match="1 of 1 shapes are not prepared.*ball-0.*chapter 01"):
@@ -163,14 +163,14 @@ def test_a_shape_without_its_record_is_not_prepared(tmp_path):
 
 
 def test_reading_what_is_not_there_names_the_remedy(tmp_path):
-    store = Store(tmp_path, "balls")
+    store = Store(tmp_path)
     for read in (store.read_sdf, store.read_surface, store.read_normalization, lambda s: store.read_views(s, "easy")):
         with pytest.raises(StoreError, match="tpl prepare"):
             read(BALLS[0])
 
 
 def test_writing_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    store = Store(tmp_path, "balls")
+    store = Store(tmp_path)
     samples = SdfSamples(np.zeros((1, 3), np.float32), np.ones(1, np.float32))
     store.write_sdf(BALLS[0], samples)
 
@@ -190,7 +190,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(tmp_path):
 
 
 def test_views_keep_their_order_and_cameras(tmp_path):
-    store, rng = Store(tmp_path, "balls"), np.random.default_rng(0)
+    store, rng = Store(tmp_path), np.random.default_rng(0)
     images = rng.integers(0, 255, (12, 8, 8, 4), dtype=np.uint8)
     images[..., 3] = 255
     cameras = [Camera(float(n), 20.0, 1.5) for n in range(12)]
@@ -201,7 +201,7 @@ def test_views_keep_their_order_and_cameras(tmp_path):
 
 
 def test_transparent_ground_becomes_white(tmp_path):
-    store = Store(tmp_path, "balls")
+    store = Store(tmp_path)
     store.write_views(BALLS[0], "easy", np.zeros((1, 4, 4, 4), np.uint8), [Camera(0.0, 20.0, 1.5)])
     assert (store.read_views(BALLS[0], "easy")[0] == 255).all()
 

@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from tpl.files import write_atomically
 from tpl.prepare import PrepareConfig, is_current, prepare
 from tpl.settings import SettingsError, validated
-from tpl.shapes import CATEGORIES, Shape, list_shapes
+from tpl.shapes import CATEGORIES, Shape, SourceOptions, list_shapes
 from tpl.store import Store, StoreError
 
 
-class CollectionConfig(BaseModel):
+class CollectionConfig(SourceOptions):
     """What a collection holds of each category; the defaults are the profile `quick`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str = "procedural"
+    source: str = "procedural"  # or several, joined by "+"
     train: PositiveInt = 256
     coded: PositiveInt = 224  # so many of the training shapes take part in phase 1 and get a code
     validation: NonNegativeInt = 8
@@ -39,12 +37,14 @@ class Collection(NamedTuple):
 
     @property
     def store(self) -> Store:
-        return Store(self.folder, self.config.source)
+        return Store(self.folder)
 
     def listed(self, category: str) -> list[Shape]:
         """All shapes that the collection asks for, prepared or not."""
         c = self.config
-        return list_shapes(c.source, category, train=c.train, validation=c.validation, test=c.test, seed=c.seed)
+        return list_shapes(
+            c.source, category, train=c.train, validation=c.validation, test=c.test, seed=c.seed, options=c
+        )
 
     def shapes(self, category: str, split: str) -> list[Shape]:
         """The prepared shapes of a split. `coded` are those training shapes that phase 1 learns, `train` all.
@@ -69,7 +69,7 @@ class Collection(NamedTuple):
 
     def _is_prepared(self, shape: Shape, store: Store) -> bool:
         record = store.read_record(shape)
-        if record is None or not is_current(record, self.config.prepare):
+        if record is None or not is_current(record, shape, self.config.prepare):
             return False
         return not self.config.prepare.cross_samples or "cross" in record
 
@@ -79,6 +79,7 @@ def open_collection(
     categories: Sequence[str] = (),
     config: CollectionConfig | None = None,
     jobs: int = -1,
+    source: str = "",
 ) -> Collection:
     """The collection of a folder; what is missing of the named categories is prepared.
 
@@ -88,9 +89,10 @@ def open_collection(
         config: What it shall hold from now on. Without it a folder keeps what its file says, and a new one gets the
             defaults.
         jobs: Processes; -1 is one a core.
+        source: Of the shapes of a new folder; one that is there must have this source.
 
     Raises:
-        StoreError: `collection.json` is broken.
+        StoreError: `collection.json` is broken, or its shapes come from another source.
         SettingsError: A category does not exist.
     """
     file = Path(folder) / "collection.json"
@@ -99,13 +101,23 @@ def open_collection(
             config = validated(CollectionConfig, json.loads(file.read_text()))
         except ValueError as error:
             raise StoreError(f"{file} does not describe a collection ({error}): remove it and prepare anew") from error
-    config = config or CollectionConfig()
+    config = config or validated(CollectionConfig, {"source": source} if source else {})
+    if source and config.source != source:
+        raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
     text = config.model_dump_json(indent=1)
     write_atomically(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
     if categories and not all(_complete(collection, category) for category in categories):
         collection.prepare(categories, jobs)
     return collection
+
+
+def beside(folder: str, source: str) -> str:
+    """Where the shapes of a source, or the trainings on them, lie: "data/quick" and "open" give "data/quick-open".
+
+    Without a source it is the folder itself, whatever its shapes are.
+    """
+    return f"{folder}-{source}" if source else folder
 
 
 def categories_of(category: str) -> list[str]:

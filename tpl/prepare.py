@@ -1,12 +1,10 @@
 """From a shape to its files: signed distances, surface, frame and views; one shape or a whole data set."""
 
 import dataclasses
-import functools
 import hashlib
 import time
 import zlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -14,7 +12,6 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from tqdm.auto import tqdm
 
-import tpl.shapes
 from tpl.meshes import Normalization, clean_mesh
 from tpl.rendering import FIXED, Camera, easy_camera, hard_camera, render_views
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
@@ -51,7 +48,7 @@ def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     start = time.perf_counter()
     record = store.read_record(shape)
     status = "kept"
-    if record is None or not is_current(record, config):
+    if record is None or not is_current(record, shape, config):
         store.forget(shape)
         record = _make(shape, store, config)
         store.write_record(shape, record)
@@ -88,16 +85,9 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
     return report
 
 
-def is_current(record: dict, config: PrepareConfig) -> bool:
+def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
     """Whether a shape was prepared as it would be now."""
-    return record["config"] == config.model_dump() and record.get("maker") == maker()
-
-
-@functools.cache
-def maker() -> str:
-    """A hash of the code that makes shapes: a shape of the same name from other code is another shape."""
-    files = sorted(Path(tpl.shapes.__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    return record["config"] == config.model_dump() and record.get("version") == shape.version
 
 
 def cross_pool(shapes: Sequence[Shape], store: Store, seed: int) -> np.ndarray:
@@ -137,7 +127,7 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + images.tobytes()).hexdigest()
     return {
         "config": config.model_dump(),
-        "maker": maker(),
+        "version": shape.version,
         "digest": digest[:16],
         "card": dataclasses.asdict(clean.card),
     }

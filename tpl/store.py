@@ -1,11 +1,11 @@
 """The on-disk layout of prepared shapes: the only module that knows a path below the data folder.
 
-    SdfSamples/<dataset>/<class>/<id>.npz               pos, neg (n, 4) float32: x y z sdf, unit-sphere frame
-    CrossSamples/<dataset>/<class>/<id>.npz             the same, at points near the surfaces of other shapes (ours)
-    SurfaceSamples/<dataset>/<class>/<id>.ply           points of the visible surface, raw frame
-    NormalizationParameters/<dataset>/<class>/<id>.npz  offset (3,), scale (1,)
-    Views/<dataset>/<class>/<id>/{easy,hard,fixed}/     image/00.png ..., rendering_metadata.txt
-    Prepared/<dataset>/<class>/<id>.json                written last: how the shape was prepared, and its quality card
+    SdfSamples/<source>/<class>/<id>.npz               pos, neg (n, 4) float32: x y z sdf, unit-sphere frame
+    CrossSamples/<source>/<class>/<id>.npz             the same, at points near the surfaces of other shapes (ours)
+    SurfaceSamples/<source>/<class>/<id>.ply           points of the visible surface, raw frame
+    NormalizationParameters/<source>/<class>/<id>.npz  offset (3,), scale (1,)
+    Views/<source>/<class>/<id>/{easy,hard,fixed}/     image/00.png ..., rendering_metadata.txt
+    Prepared/<source>/<class>/<id>.json                written last: how the shape was prepared, and its quality card
 
 The first, third and fourth are DeepSDF's files, which DIT and the authors' code read as well.
 """
@@ -35,15 +35,14 @@ class StoreError(PlainError):
 
 
 class Store:
-    """The prepared shapes of one data set below a folder."""
+    """The prepared shapes below a folder, each in that of its source."""
 
-    def __init__(self, root: Path | str, dataset: str = "procedural"):
+    def __init__(self, root: Path | str):
         self.root = Path(root)
-        self.dataset = dataset
 
     def path(self, kind: str, shape: Shape, suffix: str = "") -> Path:
         """Where a shape's file of one kind (`SdfSamples`, ...) lies."""
-        return self.root / kind / self.dataset / CATEGORIES[shape.category] / f"{shape.id}{suffix}"
+        return self.root / kind / shape.source / CATEGORIES[shape.category] / f"{shape.id}{suffix}"
 
     # --- signed distances
 

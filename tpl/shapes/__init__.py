@@ -1,11 +1,21 @@
 """Where shapes come from: each source lists `Shape`s of a category, split by families."""
 
+from collections.abc import Callable, Mapping
+
+from tpl.shapes.options import SourceOptions
 from tpl.shapes.procedural import procedural_shapes
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
 
-__all__ = ["CATEGORIES", "SPLITS", "Shape", "list_shapes", "procedural_shapes"]
+__all__ = ["CATEGORIES", "SPLITS", "Shape", "SourceOptions", "list_shapes", "procedural_shapes", "source_names"]
 
-SOURCES = {"procedural": procedural_shapes}
+
+def _procedural(category: str, counts: Mapping[str, int], seed: int, options: SourceOptions) -> list[Shape]:
+    return procedural_shapes(category, counts, seed)
+
+
+SOURCES: dict[str, Callable[[str, Mapping[str, int], int, SourceOptions], list[Shape]]] = {
+    "procedural": _procedural,  # endless, so it comes last where sources are joined
+}
 
 
 def list_shapes(
@@ -15,14 +25,39 @@ def list_shapes(
     validation: int = 0,
     test: int = 0,
     seed: int = 0,
+    options: SourceOptions | None = None,
 ) -> list[Shape]:
-    """Shapes of one category from one source: first the training shapes, then validation, then test.
+    """Shapes of one category: first the training shapes, then validation, then test.
 
-    A larger count keeps the shapes of a smaller one and adds to them.
+    A larger count keeps the shapes of a smaller one and adds to them. A count is what the procedural source makes, and
+    the most that is taken of a source that has only so many.
+
+    Args:
+        source: One of them, or several joined by "+"; of a split, found shapes come before made ones.
+        category: chairs, sofas or airplanes.
+        train: How many, of each source, to train with.
+        validation: To choose settings with.
+        test: To judge with.
+        seed: Of shapes that are made.
+        options: Where found shapes lie, and how they are split.
 
     Raises:
         ValueError: The source or category does not exist, or a count is negative.
     """
-    if source not in SOURCES:
-        raise ValueError(f"no source of shapes is called {source!r}; there is {', '.join(SOURCES)}")
-    return SOURCES[source](category, {"train": train, "validation": validation, "test": test}, seed)
+    counts = {"train": train, "validation": validation, "test": test}
+    options = options or SourceOptions()
+    listed = [shape for name in source_names(source) for shape in SOURCES[name](category, counts, seed, options)]
+    return [shape for split in SPLITS for shape in listed if shape.split == split]
+
+
+def source_names(source: str) -> list[str]:
+    """The sources that "a+b" names, those of found shapes first.
+
+    Raises:
+        ValueError: One of them does not exist.
+    """
+    names = source.split("+")
+    for name in names:
+        if name not in SOURCES:
+            raise ValueError(f"no source of shapes is called {name!r}; there is {', '.join(SOURCES)}")
+    return [name for name in SOURCES if name in names]

@@ -13,11 +13,15 @@ SPLITS = ("train", "validation", "test")
 class Shape:
     """One shape of a data set.
 
-    Shapes of one `family` are variants of each other, so a family lies in one split as a whole.
+    Shapes of one `family` are variants of each other, so a family lies in one split as a whole. A family's name begins
+    with its kind, up to the first hyphen: "stool-round-no_arms".
 
     `load()` makes or reads the mesh: in RAW (+y up, front -z, bounding-box diagonal 1, centred), with face
     colours. Procedural shapes also say what each face belongs to: `metadata["part"]` indexes
     `metadata["parts"]`.
+
+    Its files lie in the folder of its `source`. `version` tells two shapes of one id apart: a hash of the code or of
+    the file that makes the mesh.
     """
 
     id: str
@@ -25,3 +29,5 @@ class Shape:
     family: str
     split: str
     load: Callable[[], trimesh.Trimesh]
+    source: str = "procedural"
+    version: str = ""

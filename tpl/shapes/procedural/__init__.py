@@ -5,9 +5,11 @@ discrete choices, such as "frame-splayed_legs-ladder-no_arms-round") is its fami
 split: styles of validation and test are never trained on.
 """
 
+import functools
+import hashlib
 from collections.abc import Mapping
-from functools import partial
 from itertools import count
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -48,8 +50,16 @@ def procedural_shapes(category: str, count_by_split: Mapping[str, int], seed: in
         split = split_of(category, family)
         if split in found and len(found[split]) < count_by_split[split]:
             shape_id = f"{series}-{number:06d}-{family}"
-            found[split].append(Shape(shape_id, category, family, split, partial(maker.build, design)))
+            build = functools.partial(maker.build, design)
+            found[split].append(Shape(shape_id, category, family, split, build, version=_version()))
     return [shape for split in found for shape in found[split]]
+
+
+@functools.cache
+def _version() -> str:
+    """A hash of the code that makes shapes: a shape of the same name from other code is another shape."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def split_of(category: str, family: str) -> str:

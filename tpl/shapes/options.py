@@ -1,0 +1,19 @@
+"""Where a source finds its shapes, and how it divides them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Axis = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
+
+
+class SourceOptions(BaseModel):
+    """What sources of found shapes are told; the procedural one needs nothing of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str = ""  # where ShapeNet's tree, or your own meshes, lie
+    up: Axis = "+y"  # of your own meshes
+    front: Axis = "-z"  # of your own meshes
+    split_by: Literal["family", "group"] = "family"  # what the test split holds out: families, or whole groups of them
+    armchairs_as_sofas: bool = False  # of the open collection: upholstered armchairs count as sofas, too
