@@ -26,6 +26,7 @@ from tpl.chapters import (
     run_chapters,
 )
 from tpl.errors import OutOfTime
+from tpl.files import beside
 from tpl.scenes import MIME
 from tpl.site import broken_links, build_site, facts, stage
 
@@ -208,7 +209,7 @@ def test_a_run_out_of_time_keeps_what_is_done_and_goes_on(mini_book):
 def test_the_manifest_remembers_what_the_trainings_took(mini_book):
     chapter = mini_book.find("01")
     for seconds, values, longest in [(100.0, {}, 100.0), (5.0, {}, 100.0), (7.0, {"count": 4}, 7.0)]:
-        record(mini_book, chapter, "quick", values, seconds)
+        record(mini_book.run_folder("quick"), chapter, "quick", values, seconds)
         entry = read_manifest(mini_book.run_folder("quick"))["01_cubes"]
         assert (entry["seconds"], entry["longest_seconds"]) == (seconds, longest)
 
@@ -369,3 +370,9 @@ def test_a_missing_scene_page_is_named(built_book, tmp_path):
         nbformat.write(notebook, Path(tmp_path) / f"{name}.ipynb")
     with pytest.raises(BookError, match="the page of scene 'pair' is not in"):
         build_site(built_book, tmp_path)
+
+
+def test_a_run_on_other_shapes_lies_beside_that_of_the_profile(mini_book):
+    assert mini_book.run_folder("quick", "open") == mini_book.root / "runs" / "quick-open" / "book"
+    assert mini_book.run_folder("quick") == mini_book.root / "runs" / "quick" / "book"
+    assert beside("data/quick", "") == "data/quick"

@@ -26,7 +26,7 @@ from typing import Any
 import yaml
 
 from tpl.errors import DEADLINE, OutOfTime, PlainError
-from tpl.files import write_atomically
+from tpl.files import beside, write_atomically
 from tpl.scenes import FOLDER_VARIABLE, MIME
 
 Value = int | float | str | bool
@@ -72,9 +72,9 @@ class Book:
         """The published run."""
         return self.folder / "executed"
 
-    def run_folder(self, profile: str) -> Path:
-        """Where the executed chapters of one profile go."""
-        return self.root / "runs" / profile / "book"
+    def run_folder(self, profile: str, source: str = "") -> Path:
+        """Where the chapters of one profile go when they are executed, with shapes of another source if it is named."""
+        return self.root / "runs" / beside(profile, source) / "book"
 
     @property
     def pages(self) -> list[str]:
@@ -315,12 +315,12 @@ def run_chapters(
     for chapter in chapters:
         check_pair(chapter)
     chosen = chosen_parameters(book, chapters, profile, given or {})
-    folder = book.run_folder(profile)
+    folder = book.run_folder(profile, str((given or {}).get("source", "")))
     keeping, newest = not names and not again, ""
     deadline = None if minutes is None else time.time() + 60 * minutes
     for number, chapter in enumerate(chapters, start=1):
         if keeping:
-            finished = _finished(book, chapter, profile, chosen[chapter.name])
+            finished = _finished(folder, chapter, profile, chosen[chapter.name])
             keeping = finished >= newest and bool(finished)
             newest = finished
         told = "kept: nothing it depends on has changed" if keeping else _listed(chosen[chapter.name]) or "its defaults"
@@ -332,7 +332,7 @@ def run_chapters(
         start = time.perf_counter()
         _execute(book, chapter, chosen[chapter.name], folder, deadline)
         seconds = time.perf_counter() - start
-        record(book, chapter, profile, chosen[chapter.name], seconds)
+        record(folder, chapter, profile, chosen[chapter.name], seconds)
         say(f"      {seconds:.0f} s")
     return folder
 
@@ -410,9 +410,8 @@ def _arrow(entry: str) -> str:
     return found[1] if found and plain.lstrip().startswith(("Cell", "Input", "File <ipython")) else ""
 
 
-def _finished(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value]) -> str:
+def _finished(folder: Path, chapter: Chapter, profile: str, values: Mapping[str, Value]) -> str:
     """When a chapter was executed as it would be now; empty if it was not."""
-    folder = book.run_folder(profile)
     kept, now = read_manifest(folder).get(chapter.name), _entry(chapter, profile, values, 0.0)
     if kept is None or not (folder / f"{chapter.name}.ipynb").exists():
         return ""
@@ -420,9 +419,8 @@ def _finished(book: Book, chapter: Chapter, profile: str, values: Mapping[str, V
     return kept["finished"] if all(kept[key] == now[key] for key in same) else ""
 
 
-def record(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
+def record(folder: Path, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
     """Enters an execution in the manifest: what was run, with which parameters, where, and how long it took."""
-    folder = book.run_folder(profile)
     entries, entry = read_manifest(folder), _entry(chapter, profile, values, seconds)
     # The second run of a chapter loads its trainings: what they took stays known.
     before = entries.get(chapter.name, {})

@@ -112,14 +112,6 @@ def open_collection(
     return collection
 
 
-def beside(folder: str, source: str) -> str:
-    """Where the shapes of a source, or the trainings on them, lie: "data/quick" and "open" give "data/quick-open".
-
-    Without a source it is the folder itself, whatever its shapes are.
-    """
-    return f"{folder}-{source}" if source else folder
-
-
 def categories_of(category: str) -> list[str]:
     """The categories that a chapter's parameter asks for: one by its name, or "all"."""
     return list(CATEGORIES) if category == "all" else [check_category(category)]

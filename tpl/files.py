@@ -16,3 +16,11 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         if path.is_dir():  # a folder cannot be replaced in one move: the old one steps aside first
             os.replace(path, Path(folder) / "replaced")
         os.replace(partial, path)
+
+
+def beside(folder: str, source: str) -> str:
+    """Where the shapes of a source, or what is made of them, lie: "data/quick" and "open" give "data/quick-open".
+
+    Without a source it is the folder itself, whatever its shapes are.
+    """
+    return f"{folder}-{source}" if source else folder
