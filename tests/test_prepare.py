@@ -137,6 +137,18 @@ def test_the_same_seed_makes_the_same_bytes_alone_or_in_company(prepared, tmp_pa
         assert first == second
 
 
+def test_what_another_folder_holds_is_taken_over_and_stays_there(prepared, tmp_path):
+    store, _, _ = prepared
+    other = Store(tmp_path)
+    other.adopt(BALLS[1], store)
+    assert prepare_shape(BALLS[1], other, SMALL)["status"] == "kept"
+    assert other.fingerprint(BALLS[1:2]) == store.fingerprint(BALLS[1:2])
+    np.testing.assert_array_equal(other.read_views(BALLS[1], "hard")[0], store.read_views(BALLS[1], "hard")[0])
+    before = store.path("SdfSamples", BALLS[1], ".npz").read_bytes()
+    other.write_sdf(BALLS[1], SdfSamples(np.zeros((1, 3), np.float32), np.ones(1, np.float32)))
+    assert store.path("SdfSamples", BALLS[1], ".npz").read_bytes() == before
+
+
 def test_other_settings_prepare_anew_and_change_the_fingerprint(tmp_path):
     store = Store(tmp_path)
     prepare_shape(BALLS[0], store, SMALL)

@@ -67,6 +67,14 @@ class Collection(NamedTuple):
         shapes = [shape for category in categories for shape in self.listed(category)]
         return prepare(shapes, self.store, self.config.prepare, jobs)
 
+    def adopt(self, other: "Collection", categories: Sequence[str]) -> None:
+        """Takes over what another folder has prepared, in the same way, of the shapes that this one lacks."""
+        for shape in (shape for category in categories for shape in self.listed(category)):
+            record = other.store.read_record(shape)
+            useful = record is not None and is_current(record, shape, self.config.prepare)
+            if useful and not self._is_prepared(shape, self.store):
+                self.store.adopt(shape, other.store)
+
     def _is_prepared(self, shape: Shape, store: Store) -> bool:
         record = store.read_record(shape)
         if record is None or not is_current(record, shape, self.config.prepare):

@@ -31,9 +31,9 @@ from tpl.evaluation import (
     random_views,
     write_results,
 )
-from tpl.files import write_atomically
+from tpl.files import beside, write_atomically
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
-from tpl.meshes import Normalization
+from tpl.meshes import Normalization, clean_mesh
 from tpl.models import imagenet_trunk
 from tpl.reconstruction import extract_mesh
 from tpl.settings import SettingsError
@@ -211,6 +211,8 @@ def evaluate_category(
     oracle: OracleConfig | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    judged: Collection | None = None,
+    methods: Sequence[str] = tuple(FOLDERS),
 ) -> Path:
     """Every method on every shape and view of a split; returns the file of rows.
 
@@ -218,20 +220,35 @@ def evaluate_category(
     decodes by the decoder that it was trained with. Beside the encoders stand, by phase 1 and the better of its two
     encoders: the shape whose 32 x 32 grey picture is nearest (all training shapes), those whose predicted code is
     nearest (all training shapes, and those with a code of phase 1), the mean code's shape and the oracle's.
+
+    Args:
+        category: Which.
+        collection: Holds the shapes that the networks were trained on, and those that retrieval chooses from.
+        runs: Folder of the run.
+        split: Of the shapes that are judged.
+        device: Where the networks work.
+        resolution: Grid cells along each side when a mesh is extracted.
+        oracle: How codes are fitted.
+        draws: Random views of each shape.
+        seed: Of all randomness.
+        judged: Another collection, whose split is judged; its rows go into a file of their own.
+        methods: Those encoders that are judged, where they have been trained.
     """
-    file = Path(runs) / "results" / f"{category}_{split}.csv"
+    file = Path(runs) / "results" / f"{beside(f'{category}_{split}', judged.folder.name if judged else '')}.csv"
+    judged = judged or collection
     oracle = oracle or OracleConfig()
     arms = {
         method: Reconstructor.load(runs, category, device, folder)
         for method, folder in FOLDERS.items()
-        if (Path(runs) / category / folder / "run.json").exists()
+        if method in methods and (Path(runs) / category / folder / "run.json").exists()
     }
     if not arms.keys() & set(TWO_PHASE):
         Reconstructor.load(runs, category, device)  # says what is missing
-    shapes, store = collection.shapes(category, split), collection.store
+    shapes, store = judged.shapes(category, split), judged.store
     cross = collection.config.prepare.cross_samples > 0
+    training = collection.shapes(category, "train")
     key = {
-        "data": store.fingerprint([*shapes, *collection.shapes(category, "train")], cross),
+        "data": [store.fingerprint(shapes, cross), collection.store.fingerprint(training, cross)],
         "runs": {method: RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in arms},
         "settings": [resolution, draws, seed, oracle.model_dump()],
     }
@@ -307,9 +324,10 @@ class Gallery:
         return nearest_by_code(codes, self.learnt)
 
     def mesh(self, row: int) -> trimesh.Trimesh:
-        """The true mesh of a training shape, raw frame."""
+        """The true mesh of a training shape, raw frame; of one that is open, what can be seen of it."""
         if row not in self._meshes:
-            self._meshes[row] = self.shapes[row].load()
+            mesh = self.shapes[row].load()
+            self._meshes[row] = mesh if mesh.is_watertight else clean_mesh(mesh, np.random.default_rng(0)).mesh
         return self._meshes[row]
 
 

@@ -10,8 +10,10 @@
 The first, third and fourth are DeepSDF's files, which DIT and the authors' code read as well.
 """
 
+import functools
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +30,16 @@ from tpl.meshes import Normalization
 from tpl.rendering import Camera
 from tpl.sdf import SdfSamples
 from tpl.shapes import CATEGORIES, Shape
+
+FILES = {
+    "SdfSamples": ".npz",
+    "CrossSamples": ".npz",
+    "SurfaceSamples": ".ply",
+    "NormalizationParameters": ".npz",
+    "Views": "",
+    "Prepared": ".json",
+}
+"""What a shape leaves, by kind, and how its file's name ends; `Views` is a folder."""
 
 
 class StoreError(PlainError):
@@ -125,6 +137,20 @@ class Store:
         """Withdraws a shape's record, so that it counts as not prepared."""
         self.path("Prepared", shape, ".json").unlink(missing_ok=True)
 
+    def adopt(self, shape: Shape, other: "Store") -> None:
+        """Takes a shape over from another folder, its record last: as links where the disk allows, so it needs no room.
+
+        Every file here is replaced whole, never changed, so that what is made anew in one folder stays in the other.
+        """
+        for kind, suffix in FILES.items():
+            source = other.path(kind, shape, suffix)
+            if source.is_dir():
+                copy = functools.partial(shutil.copytree, source, copy_function=_link)
+            else:
+                copy = functools.partial(_link, source)
+            if source.exists():
+                write_atomically(self.path(kind, shape, suffix), copy)
+
     def fingerprint(self, shapes: Sequence[Shape], cross: bool = False) -> str:
         """A hash of these shapes' samples and views, and of their cross samples if asked: it changes when they do."""
         records = [self.read_record(shape) for shape in shapes]
@@ -163,6 +189,13 @@ def check_space(root: Path, needed: int) -> None:
             f"{root} needs about {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB left: "
             "free some space or choose another folder"
         )
+
+
+def _link(source: Path | str, target: Path | str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copy2(source, target)
 
 
 def _on_white(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:

@@ -13,6 +13,9 @@ def _procedural(category: str, counts: Mapping[str, int], seed: int, options: So
     return procedural_shapes(category, counts, seed)
 
 
+ALL = 1_000_000
+"""More shapes than any source of found ones has."""
+
 SOURCES: dict[str, Callable[[str, Mapping[str, int], int, SourceOptions], list[Shape]]] = {
     "procedural": _procedural,  # endless, so it comes last where sources are joined
 }
@@ -29,13 +32,13 @@ def list_shapes(
 ) -> list[Shape]:
     """Shapes of one category: first the training shapes, then validation, then test.
 
-    A larger count keeps the shapes of a smaller one and adds to them. A count is what the procedural source makes, and
-    the most that is taken of a source that has only so many.
+    A larger count keeps the shapes of a smaller one and adds to them. The counts are of shapes that are made; of those
+    that are found all are taken whose count is not 0, or at most `options.most` of each split.
 
     Args:
         source: One of them, or several joined by "+"; of a split, found shapes come before made ones.
         category: chairs, sofas or airplanes.
-        train: How many, of each source, to train with.
+        train: How many to train with.
         validation: To choose settings with.
         test: To judge with.
         seed: Of shapes that are made.
@@ -46,7 +49,12 @@ def list_shapes(
     """
     counts = {"train": train, "validation": validation, "test": test}
     options = options or SourceOptions()
-    listed = [shape for name in source_names(source) for shape in SOURCES[name](category, counts, seed, options)]
+    of_found = {split: count and (options.most or ALL) for split, count in counts.items()}
+    listed = [
+        shape
+        for name in source_names(source)
+        for shape in SOURCES[name](category, counts if name == "procedural" else of_found, seed, options)
+    ]
     return [shape for split in SPLITS for shape in listed if shape.split == split]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 Axis = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
 
@@ -16,4 +16,5 @@ class SourceOptions(BaseModel):
     up: Axis = "+y"  # of your own meshes
     front: Axis = "-z"  # of your own meshes
     split_by: Literal["family", "group"] = "family"  # what the test split holds out: families, or whole groups of them
+    most: NonNegativeInt = 0  # shapes of each split; 0 for all that there are
     armchairs_as_sofas: bool = False  # of the open collection: upholstered armchairs count as sofas, too

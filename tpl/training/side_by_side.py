@@ -1,7 +1,7 @@
 """The categories' trainings at the same time, where cores allow."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import joblib
@@ -10,6 +10,7 @@ import torch
 from tpl.errors import OutOfTime
 from tpl.training.loop import launched_processes
 
+Item = TypeVar("Item", bound=Hashable)
 Result = TypeVar("Result")
 
 
@@ -33,11 +34,11 @@ def training_device(wanted: str = "auto") -> torch.device:
 
 
 def side_by_side(
-    function: Callable[[str], Result], categories: Sequence[str], device: torch.device, jobs: int = 0
-) -> dict[str, Result]:
-    """Calls a function for each category: in a process each on a CPU, one after the other on a GPU.
+    function: Callable[[Item], Result], categories: Sequence[Item], device: torch.device, jobs: int = 0
+) -> dict[Item, Result]:
+    """Calls a function for each category, or whatever is trained by itself: on a CPU in a process each.
 
-    One after the other, too, where the processes of `accelerate launch` share each training.
+    On a GPU one after the other, and so, too, where the processes of `accelerate launch` share each training.
 
     A process has one thread: two threads on two busy cores were slower than one.
 
@@ -58,7 +59,7 @@ def side_by_side(
     return dict(zip(categories, results, strict=True))
 
 
-def _single_threaded(function: Callable[[str], Result], category: str) -> Result | OutOfTime:
+def _single_threaded(function: Callable[[Item], Result], category: Item) -> Result | OutOfTime:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     try:

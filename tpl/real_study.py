@@ -1,0 +1,166 @@
+"""What a network makes of shapes that people made, when it was trained on made ones, on real ones, or on both.
+
+Every training takes as many steps as the one on made shapes in the run it is compared with, of the same networks and
+settings, and all are judged on the same real shapes, of families (or whole groups of families) never trained on.
+"""
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import pandas as pd
+
+from tpl.collection import Collection, open_collection
+from tpl.comparison import by_kind
+from tpl.evaluation import format_summary, read_results, summarize
+from tpl.experiments import ENCODER_SDF, embed_category, evaluate_category, regress_category
+from tpl.files import beside
+from tpl.inference import OracleConfig
+from tpl.settings import Config, validated
+from tpl.shapes import ALL
+from tpl.training import EmbeddingConfig, RegressionConfig, RunFolder
+from tpl.training.side_by_side import side_by_side, training_device
+
+TrainedOn = Literal["made", "real", "both"]
+"""Made shapes are those of the run that the others are compared with."""
+
+Held = Literal["family", "group"]
+
+
+class Arm(NamedTuple):
+    """One training of the study."""
+
+    category: str
+    trained_on: TrainedOn
+    held_out: Held  # what of the real shapes is never trained on
+    source: str = "open"  # of the real shapes
+
+    @property
+    def shapes_of(self) -> str:
+        """The source of its training shapes; "" is that of the run it is compared with."""
+        return {"made": "", "real": self.source, "both": f"procedural+{self.source}"}[self.trained_on]
+
+    def folder(self, parent: str) -> str:
+        """Its folder of shapes, or of trainings, beside that of the run it is compared with."""
+        return beside(beside(parent, self.shapes_of), "by-group" if self.shapes_of and self.held_out == "group" else "")
+
+
+def arms(categories: Sequence[str], held_out: Sequence[Held] = ("family", "group"), source: str = "open") -> list[Arm]:
+    """All trainings of the study."""
+    return [
+        Arm(category, on, held, source) for held in held_out for on in get_args(TrainedOn) for category in categories
+    ]
+
+
+def prepare_arm(arm: Arm, data: str, jobs: int = -1) -> Collection:
+    """The shapes that an arm is trained on; what `data` and other arms have prepared is taken over."""
+    made = open_collection(data, [arm.category], jobs=jobs)
+    if arm.trained_on == "made":
+        return made
+    real = arm.trained_on == "real"
+    counts = {"coded": ALL, "validation": 0, "test": made.config.test if real else 0}  # "real" has the test shapes
+    changes = {"source": arm.shapes_of, "split_by": arm.held_out, **counts}
+    collection = open_collection(arm.folder(data), config=made.config.model_copy(update=changes))
+    for other in (made, *([] if real else [prepare_arm(arm._replace(trained_on="real"), data, jobs)])):
+        collection.adopt(other, [arm.category])
+    collection.prepare([arm.category], jobs)
+    return collection
+
+
+def train_arm(arm: Arm, data: str, runs: str, device: str = "cpu") -> Path:
+    """Both phases of an arm, with our objective in the second, in as many steps as the run on made shapes took."""
+    made, collection = open_collection(data), open_collection(arm.folder(data))
+    target = Path(arm.folder(runs))
+    if arm.trained_on == "made":
+        return target
+
+    def settings(phase: str, kind: type[Config], split: str) -> Config:
+        config = validated(kind, RunFolder(Path(runs) / arm.category / phase).config())
+        seen, here = (len(place.shapes(arm.category, split)) for place in (made, collection))
+        return config.model_copy(update={"epochs": max(1, round(getattr(config, "epochs") * seen / here))})  # noqa: B009
+
+    embed_category(arm.category, collection, settings("embedding", EmbeddingConfig, "coded"), target, device)
+    second = settings("encoder_sdf", RegressionConfig, "train")
+    regress_category(arm.category, collection, second, target, device, ENCODER_SDF)
+    return target
+
+
+def judge_arm(
+    arm: Arm, data: str, runs: str, device: str = "cpu", resolution: int = 64, oracle: OracleConfig | None = None
+) -> Path:
+    """An arm on the real test shapes; returns the file of rows."""
+    judged = open_collection(arm._replace(trained_on="real").folder(data))
+    return evaluate_category(
+        arm.category,
+        open_collection(arm.folder(data)),
+        arm.folder(runs),
+        device=device,
+        resolution=resolution,
+        oracle=oracle,
+        judged=judged,
+        methods=[ENCODER_SDF],
+    )
+
+
+def results_file(arm: Arm, data: str, runs: str) -> Path:
+    """Where an arm's rows are."""
+    judged = Path(arm._replace(trained_on="real").folder(data)).name
+    return Path(arm.folder(runs)) / "results" / f"{arm.category}_test-{judged}.csv"
+
+
+def run_arm(arm: Arm, data: str, runs: str, device: str, resolution: int, oracle: OracleConfig) -> Path:
+    """Trains and judges an arm; what is finished is kept."""
+    train_arm(arm, data, runs, device)
+    return judge_arm(arm, data, runs, device, resolution, oracle)
+
+
+def run_study(
+    wanted: Sequence[Arm], data: str, runs: str, device: str, resolution: int, oracle: OracleConfig, jobs: int = -1
+) -> None:
+    """Prepares, trains and judges: on a CPU as many arms at a time as there are cores.
+
+    Raises:
+        RunError: The run on made shapes that the others are compared with is missing.
+    """
+    for arm in wanted:
+        prepare_arm(arm, data, jobs)
+    work = functools.partial(run_arm, data=data, runs=runs, device=device, resolution=resolution, oracle=oracle)
+    side_by_side(work, wanted, training_device(device), jobs=os.cpu_count() or 1)
+
+
+def study_rows(wanted: Sequence[Arm], data: str, runs: str) -> pd.DataFrame:
+    """The rows of those arms that have been judged, with the columns `trained_on` and `held_out`."""
+    found = [(arm, results_file(arm, data, runs)) for arm in wanted]
+    tables = [
+        read_results(file).assign(trained_on=arm.trained_on, held_out=arm.held_out)
+        for arm, file in found
+        if file.exists()
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["category", "held_out"])
+
+
+SHOWN = [ENCODER_SDF, "nearest by pixels", "nearest by code", "oracle code"]
+
+
+def study_table(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Mean Chamfer distance x 1000 with its 95 % interval and the median, a row an arm and method, as text."""
+    tables = []
+    for _, group in rows.loc[rows["method"].isin(SHOWN)].groupby(["held_out", "category", "trained_on"], sort=False):
+        first = group.iloc[0]
+        printed = format_summary(summarize(group, seed))
+        tables.append(printed.assign(held_out=first["held_out"], trained_on=first["trained_on"]))
+    table = pd.concat(tables, ignore_index=True)
+    return table.loc[
+        :, ["held_out", "category", "trained_on", "method", "view", "shapes", "mean", "95 %", "median", "failed"]
+    ]
+
+
+def study_by_kind(rows: pd.DataFrame, category: str, held_out: Held) -> pd.DataFrame:
+    """Mean Chamfer distance x 1000 in the fixed view by group of families: a column for what was trained on."""
+    of_study = rows.loc[(rows["category"] == category) & (rows["held_out"] == held_out)]
+    named = of_study.assign(method=of_study["method"] + ", " + of_study["trained_on"])
+    columns = [f"{ENCODER_SDF}, {on}" for on in get_args(TrainedOn)] + ["nearest by pixels, both", "oracle code, both"]
+    table = by_kind(named, [column for column in columns if column in set(named["method"])])
+    return table.drop(columns="category")
