@@ -4,9 +4,9 @@ Every training takes as many steps as the one on made shapes in the run it is co
 settings, and all are judged on the same real shapes, of families (or whole groups of families) never trained on.
 """
 
-import functools
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -14,12 +14,12 @@ import pandas as pd
 
 from tpl.collection import Collection, open_collection
 from tpl.comparison import by_kind
-from tpl.evaluation import format_summary, read_results, summarize
+from tpl.evaluation import COLUMNS, format_summary, read_results, summarize
 from tpl.experiments import ENCODER_SDF, embed_category, evaluate_category, regress_category
 from tpl.files import beside
 from tpl.inference import OracleConfig
 from tpl.settings import Config, validated
-from tpl.shapes import ALL
+from tpl.shapes import ALL, Shape
 from tpl.training import EmbeddingConfig, RegressionConfig, RunFolder
 from tpl.training.side_by_side import side_by_side, training_device
 
@@ -126,8 +126,9 @@ def run_study(
     """
     for arm in wanted:
         prepare_arm(arm, data, jobs)
-    work = functools.partial(run_arm, data=data, runs=runs, device=device, resolution=resolution, oracle=oracle)
-    side_by_side(work, wanted, training_device(device), jobs=os.cpu_count() or 1)
+    where = training_device(device)
+    work = partial(run_arm, data=data, runs=runs, device=str(where), resolution=resolution, oracle=oracle)
+    side_by_side(work, wanted, where, jobs=os.cpu_count() or 1)
 
 
 def study_rows(wanted: Sequence[Arm], data: str, runs: str) -> pd.DataFrame:
@@ -138,23 +139,29 @@ def study_rows(wanted: Sequence[Arm], data: str, runs: str) -> pd.DataFrame:
         for arm, file in found
         if file.exists()
     ]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["category", "held_out"])
+    return (
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, "trained_on", "held_out"])
+    )
 
 
 SHOWN = [ENCODER_SDF, "nearest by pixels", "nearest by code", "oracle code"]
 
 
 def study_table(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Mean Chamfer distance x 1000 with its 95 % interval and the median, a row an arm and method, as text."""
+    """Mean Chamfer distance x 1000 and its 95 % interval, as text: a row a method and view, a column a training."""
+    if rows.empty:
+        return pd.DataFrame(columns=["held out", "category", "method", "view", *get_args(TrainedOn)])
     tables = []
-    for _, group in rows.loc[rows["method"].isin(SHOWN)].groupby(["held_out", "category", "trained_on"], sort=False):
-        first = group.iloc[0]
-        printed = format_summary(summarize(group, seed))
-        tables.append(printed.assign(held_out=first["held_out"], trained_on=first["trained_on"]))
-    table = pd.concat(tables, ignore_index=True)
-    return table.loc[
-        :, ["held_out", "category", "trained_on", "method", "view", "shapes", "mean", "95 %", "median", "failed"]
-    ]
+    for on, of_arms in rows.loc[rows["method"].isin(SHOWN)].groupby("trained_on", sort=False):
+        for held, group in of_arms.groupby("held_out", sort=False):
+            table = format_summary(summarize(group, seed))
+            text = table["mean"] + " (" + table["95 %"] + ")"
+            tables.append(table.assign(**{"held out": held, "trained_on": on, "text": text}))
+    keys = ["held out", "category", "shapes", "method", "view"]
+    joined = pd.concat(tables, ignore_index=True)
+    wide = joined.pivot_table("text", keys, "trained_on", aggfunc="first", sort=False)
+    columns = [on for on in get_args(TrainedOn) if on in wide]
+    return wide[columns].fillna("").rename_axis(columns=None).reset_index()
 
 
 def study_by_kind(rows: pd.DataFrame, category: str, held_out: Held) -> pd.DataFrame:
@@ -164,3 +171,38 @@ def study_by_kind(rows: pd.DataFrame, category: str, held_out: Held) -> pd.DataF
     columns = [f"{ENCODER_SDF}, {on}" for on in get_args(TrainedOn)] + ["nearest by pixels, both", "oracle code, both"]
     table = by_kind(named, [column for column in columns if column in set(named["method"])])
     return table.drop(columns="category")
+
+
+def counted(shapes: Sequence[Shape]) -> pd.DataFrame:
+    """How many shapes, families and kinds each split of each category has."""
+    keys = [(shape.category, shape.split, shape.family, shape.family.split("-")[0]) for shape in shapes]
+    table = pd.DataFrame(keys, columns=["category", "split", "family", "kind"])
+    grouped = table.groupby(["category", "split"], sort=False)
+    return grouped.agg(
+        shapes=("family", "size"), families=("family", "nunique"), kinds=("kind", "nunique")
+    ).reset_index()
+
+
+def study_sentences(rows: pd.DataFrame, seed: int = 0) -> list[str]:
+    """What the rows say, a sentence a category and kind of split."""
+    if rows.empty:
+        return ["Nothing is measured yet: `make real` fetches the shapes, trains and judges."]
+    sentences = []
+    for _, group in rows.groupby(["held_out", "category"], sort=False):
+        first, parts = group.iloc[0], []
+        means = {
+            str(on): summarize(of_arm, seed).set_index(["method", "view"])
+            for on, of_arm in group.groupby("trained_on", sort=False)
+        }
+        for view in ("fix", "rnd"):
+            told = [f"{1000 * table.loc[(ENCODER_SDF, view), 'mean']:.2f} ({on})" for on, table in means.items()]
+            beaten = [
+                on
+                for on, table in means.items()
+                if table.loc[(ENCODER_SDF, view), "mean"] < table.loc[("nearest by pixels", view), "mean"]
+            ]
+            words = f"ahead of its pixel neighbour when trained on {' and '.join(beaten)}" if beaten else ""
+            parts.append(f"{view} {', '.join(told)}; {words or 'its pixel neighbour is ahead throughout'}")
+        kind = "families" if first["held_out"] == "family" else "whole groups"
+        sentences.append(f"**{first['category']}**, {kind} held out: {'. '.join(parts)}.")
+    return sentences

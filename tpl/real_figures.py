@@ -1,0 +1,120 @@
+"""Figures of the study of real shapes."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+import trimesh
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tpl.collection import open_collection
+from tpl.evaluation import summarize
+from tpl.experiments import ENCODER_SDF
+from tpl.figures import picture_grid, posters, spread_out
+from tpl.plotting import CLAY, INK, Picture, method_color
+from tpl.real_study import Arm, TrainedOn, arms
+from tpl.rendering import contact_sheet
+from tpl.shapes import Shape
+from tpl.trained import Trained, maybe
+
+
+def study_row(arm: Arm, shape: Shape, data: str, runs: str, resolution: int = 64) -> list[Picture | None]:
+    """Pictures of a real test shape: its fixed view, the truth, and what each of an arm's peers makes of the view."""
+    store = open_collection(arm._replace(trained_on="real").folder(data)).store
+    view, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
+    meshes: list[trimesh.Trimesh | None] = [shape.load()]
+    for peer in arms([arm.category], [arm.held_out], arm.source):
+        trained = Trained(peer.folder(runs), peer.category, open_collection(peer.folder(data)), resolution)
+        meshes.append(maybe(partial(trained.decode, method=ENCODER_SDF), trained.encode(ENCODER_SDF, view)[0], frame))
+    return [view[0], *posters(meshes, CLAY[arm.category], Path(runs) / "shelf")]
+
+
+def study_gallery(
+    rows: pd.DataFrame, wanted: Sequence[Arm], data: str, runs: str, count: int, resolution: int
+) -> Figure:
+    """`study_row` for some test shapes of each category, at even distances from the worst to the best on "both"."""
+    lines: dict[str, list[Picture | None]] = {}
+    of_both = rows.loc[(rows["trained_on"] == "both") & (rows["method"] == ENCODER_SDF) & (rows["view"] == "fix")]
+    for arm in (arm for arm in wanted if arm.trained_on == "both"):
+        own = of_both.loc[(of_both["category"] == arm.category) & (of_both["held_out"] == arm.held_out)]
+        ranked = spread_out(own.sort_values(by="chamfer", ascending=False, na_position="first"), 1, count - 1)
+        judged = open_collection(arm._replace(trained_on="real").folder(data)) if len(ranked) else None
+        known = {shape.id: shape for shape in judged.shapes(arm.category, "test")} if judged else {}
+        for row in ranked.to_dict("records"):
+            label = f"{row['family'].split('-')[0].replace('_', ' ')}, {1000 * row['chamfer']:.2f}"
+            lines[label] = study_row(arm, known[row["shape_id"]], data, runs, resolution)
+    if not lines:
+        return nothing_yet()
+    return picture_grid(lines, ["view", "truth", *get_args(TrainedOn)])
+
+
+def contact_sheets(
+    found: Mapping[str, Sequence[Shape]], shelf: Path | str, tile: int = 96, columns: int = 16
+) -> Figure:
+    """All shapes of each category in their own colours, as small pictures side by side."""
+    if not found:
+        return nothing_yet()
+    sheets = {}
+    for category, shapes in found.items():
+        drawn = posters([shape.load() for shape in shapes], "face", shelf, tile)
+        sheets[category] = contact_sheet([picture for picture in drawn if picture is not None], columns, pad=0)
+    heights = [sheet.shape[0] for sheet in sheets.values()]
+    width = 9.0
+    fig, axes = plt.subplots(
+        len(sheets),
+        1,
+        figsize=(width, width * sum(heights) / (columns * tile) + 0.3 * len(sheets)),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax, (category, sheet) in zip(axes[:, 0], sheets.items(), strict=True):
+        ax.imshow(sheet)
+        ax.set_title(category, loc="left")
+        ax.set_axis_off()
+    return fig
+
+
+def plot_study(rows: pd.DataFrame, seed: int = 0) -> Figure:
+    """A panel a category and kind of split: the encoder by what it was trained on, in both kinds of view."""
+    groups = list(dict.fromkeys(zip(rows["held_out"], rows["category"], strict=True)))
+    if not groups:
+        return nothing_yet()
+    columns = min(3, len(groups))
+    lines = -(-len(groups) // columns)
+    fig, axes = plt.subplots(lines, columns, figsize=(3.1 * columns, 2.7 * lines), squeeze=False, layout="constrained")
+    for ax in axes.flat[len(groups) :]:
+        ax.set_axis_off()
+    for ax, (held, category) in zip(axes.flat, groups, strict=False):
+        of_group = rows.loc[(rows["held_out"] == held) & (rows["category"] == category)]
+        _plot_group(ax, of_group, seed)
+        ax.set_title(f"{category}, {'families' if held == 'family' else 'groups'} held out")
+    axes[0, 0].legend(fontsize="x-small")
+    return fig
+
+
+def _plot_group(ax: Axes, rows: pd.DataFrame, seed: int) -> None:
+    trained = [on for on in get_args(TrainedOn) if on in set(rows["trained_on"])]
+    for place, on in enumerate(trained):
+        summary = summarize(rows.loc[rows["trained_on"] == on], seed).set_index(["method", "view"])
+        for number, (method, view) in enumerate(product((ENCODER_SDF, "nearest by pixels"), ("fix", "rnd"))):
+            mean, low, high = (1000 * float(summary.loc[(method, view), column]) for column in ("mean", "low", "high"))  # pyright: ignore
+            at, color = place + 0.13 * (number - 1.5), method_color(method)
+            ax.plot([at, at], [low, high], color=color, linewidth=1.2)
+            face, label = color if view == "fix" else "white", f"{method}, {view}" if place == 0 else None
+            ax.plot(at, mean, "o", color=color, markerfacecolor=face, markersize=5, label=label)
+    ax.set_xticks(range(len(trained)), trained)
+    ax.set(xlim=(-0.5, len(trained) - 0.5), ylim=(0, None), xlabel="trained on", ylabel="Chamfer x 1000")
+
+
+def nothing_yet() -> Figure:
+    """An empty figure that says what to do."""
+    fig, ax = plt.subplots(figsize=(6, 0.6))
+    ax.text(0.5, 0.5, "nothing is here yet: make real", ha="center", va="center", color=INK)
+    ax.set_axis_off()
+    return fig
