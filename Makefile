@@ -2,6 +2,7 @@
 #
 #   make book      environment, shapes, trainings, tables, figures, and the book in HTML
 #   make test      environment, checks and tests
+#   make real      the open collection of real shapes: fetched, trained on, judged; chapters 01, 07 and 12 show it then
 #   make appendix  appendix A with its trainings, which `make book` leaves out; they stay, and `make book` shows them then
 #
 # PYTHON names the interpreter that makes the environment; PROFILE the folder of book/profiles that the chapters run with.
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book standard appendix site test check bench format lab pair lock clean
+.PHONY: help book standard real appendix site test check bench format lab pair lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -29,6 +30,10 @@ book: $(READY)
 standard: $(READY) # a piece of profile standard, of 9 minutes: again and again until it says that the book is there
 	$(BIN)/python -m tpl run --profile standard --minutes $(MINUTES)
 	$(BIN)/python -m tpl site --from runs/standard/book
+
+real: $(READY) # after `make book`; fetches about 0.9 GB, then an hour or so on 2 cores in profile quick
+	$(BIN)/python -m tpl fetch open
+	$(BIN)/python -m tpl run 01 12 07 --profile $(PROFILE) -p measure true -p held_out both
 
 appendix: $(READY) # about 15 minutes on 2 cores in profile quick
 	$(BIN)/python -m tpl run 01 A_paper_and_code --profile $(PROFILE) -p measure true

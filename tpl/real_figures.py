@@ -94,7 +94,7 @@ def plot_study(rows: pd.DataFrame, seed: int = 0) -> Figure:
         of_group = rows.loc[(rows["held_out"] == held) & (rows["category"] == category)]
         _plot_group(ax, of_group, seed)
         ax.set_title(f"{category}, {'families' if held == 'family' else 'groups'} held out")
-    axes[0, 0].legend(fontsize="x-small")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     return fig
 
 

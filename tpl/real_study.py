@@ -133,26 +133,25 @@ def run_study(
 
 def study_rows(wanted: Sequence[Arm], data: str, runs: str) -> pd.DataFrame:
     """The rows of those arms that have been judged, with the columns `trained_on` and `held_out`."""
-    found = [(arm, results_file(arm, data, runs)) for arm in wanted]
-    tables = [
-        read_results(file).assign(trained_on=arm.trained_on, held_out=arm.held_out)
-        for arm, file in found
-        if file.exists()
-    ]
-    return (
-        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, "trained_on", "held_out"])
-    )
+    tables = [pd.DataFrame(columns=COLUMNS)]
+    for arm in wanted:
+        file = results_file(arm, data, runs)
+        if file.exists():
+            tables.append(read_results(file).assign(trained_on=arm.trained_on, held_out=arm.held_out))
+    if len(tables) == 1:
+        return tables[0].assign(trained_on="", held_out="")
+    return pd.concat(tables[1:], ignore_index=True)
 
 
 SHOWN = [ENCODER_SDF, "nearest by pixels", "nearest by code", "oracle code"]
 
 
-def study_table(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def study_table(rows: pd.DataFrame, seed: int = 0, methods: Sequence[str] = SHOWN) -> pd.DataFrame:
     """Mean Chamfer distance x 1000 and its 95 % interval, as text: a row a method and view, a column a training."""
     if rows.empty:
         return pd.DataFrame(columns=["held out", "category", "method", "view", *get_args(TrainedOn)])
     tables = []
-    for on, of_arms in rows.loc[rows["method"].isin(SHOWN)].groupby("trained_on", sort=False):
+    for on, of_arms in rows.loc[rows["method"].isin(methods)].groupby("trained_on", sort=False):
         for held, group in of_arms.groupby("held_out", sort=False):
             table = format_summary(summarize(group, seed))
             text = table["mean"] + " (" + table["95 %"] + ")"
@@ -160,8 +159,8 @@ def study_table(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     keys = ["held out", "category", "shapes", "method", "view"]
     joined = pd.concat(tables, ignore_index=True)
     wide = joined.pivot_table("text", keys, "trained_on", aggfunc="first", sort=False)
-    columns = [on for on in get_args(TrainedOn) if on in wide]
-    return wide[columns].fillna("").rename_axis(columns=None).reset_index()
+    table = wide.fillna("").reset_index()
+    return table.loc[:, [*keys, *(on for on in get_args(TrainedOn) if on in table)]]
 
 
 def study_by_kind(rows: pd.DataFrame, category: str, held_out: Held) -> pd.DataFrame:
