@@ -308,7 +308,7 @@ def plot_chamfer_distribution(ax: Axes, rows: pd.DataFrame, floor: float | None 
 
 
 def plot_mean_chamfer(ax: Axes, summary: pd.DataFrame, floor: float | None = None) -> None:
-    """Means over shapes with their 95 % intervals: filled for the fixed view, hollow for random views.
+    """Means over shapes with their 95 % intervals: filled for the fixed view, hollow for random views; numbers beside.
 
     Args:
         ax: Methods from top to bottom in their order of appearance, Chamfer x 1000.
@@ -326,15 +326,10 @@ def plot_mean_chamfer(ax: Axes, summary: pd.DataFrame, floor: float | None = Non
                 ax.plot([low, high], [place + lane] * 2, color=color, linewidth=2, solid_capstyle="round")
             face = "white" if hollow else color
             ax.plot(mean, place + lane, "o", color=color, markerfacecolor=face, markersize=7, markeredgewidth=1.6)
-            ax.annotate(
-                f"{mean:.2f}",
-                (max(mean, high if np.isfinite(high) else mean), place + lane),
-                (6, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize="x-small",
-                color="#5a5a5a",
-            )
+        # Beside the axes, where no mark can stand in the way.
+        numbers = " / ".join(f"{1000 * float(mean):.2f}" for mean in of_method["mean"])
+        beside = ax.get_yaxis_transform()
+        ax.text(1.01, place, numbers, transform=beside, va="center", fontsize="x-small", color="#5a5a5a")
     ax.set_xlim(0, 1.12 * 1000 * float(summary[["mean", "high"]].max().max()))
     _finish_method_axis(ax, methods, floor)
     if {"fix", "rnd"} <= set(summary["view"]):
@@ -389,11 +384,12 @@ def _finish_method_axis(ax: Axes, methods: Sequence[str], floor: float | None) -
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_locator(NullLocator())
     if floor is not None:
+        ax.set_ylim(len(methods) - 0.05, -0.6)  # half a lane for the words
         ax.axvline(1000 * floor, color="#8c8c8c", linewidth=1, linestyle=(0, (4, 3)))
         ax.annotate(
             "sampling floor",
-            (1000 * floor, len(methods) - 0.4),
-            (4, 4),
+            (1000 * floor, len(methods) - 0.05),
+            (4, 3),
             textcoords="offset points",
             fontsize="x-small",
             color="#8c8c8c",
