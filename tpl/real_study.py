@@ -124,7 +124,8 @@ def run_study(
     Raises:
         RunError: The run on made shapes that the others are compared with is missing.
     """
-    for arm in wanted:
+    judged = [arm._replace(trained_on="real") for arm in wanted]
+    for arm in dict.fromkeys([*judged, *wanted]):
         prepare_arm(arm, data, jobs)
     where = training_device(device)
     work = partial(run_arm, data=data, runs=runs, device=str(where), resolution=resolution, oracle=oracle)
