@@ -8,7 +8,7 @@ import numpy as np
 import trimesh
 
 from tpl.meshes.normalization import MeshError
-from tpl.meshes.parts import Textures, colored, fan, textured
+from tpl.meshes.parts import Textures, colored, textured, triangulate
 
 POLYGON, STRIP = 0, 4  # the kinds of surfaces that have an area; 1 and 2 are lines
 
@@ -24,9 +24,7 @@ class _Object:
     repeat: np.ndarray = field(default_factory=lambda: np.ones(2))
     offset: np.ndarray = field(default_factory=lambda: np.zeros(2))
     vertices: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    triangles: list = field(default_factory=list)  # (3,) indices of vertices
-    uv: list = field(default_factory=list)  # (3, 2) at the corners of each triangle
-    material: list = field(default_factory=list)  # of each triangle
+    surfaces: list = field(default_factory=list)  # of each: kind, material, and corners (n, 3) of vertex, u, v
 
 
 def read_ac3d(data: bytes, textures: Textures, drop: Collection[str] = ()) -> list[trimesh.Trimesh]:
@@ -69,7 +67,7 @@ def read_ac3d(data: bytes, textures: Textures, drop: Collection[str] = ()) -> li
         thing, kids = _object(lines)
         dropped |= thing.name in drop
         rotation, location = thing.rotation @ turn, thing.location @ turn + move
-        if thing.triangles and not dropped:
+        if thing.surfaces and not dropped:
             parts.append(_part(thing, thing.vertices @ rotation + location, materials, textures))
         parents.append((kids, rotation, location, dropped))
     # the outermost object may promise more: people take parts out of files by hand
@@ -144,8 +142,7 @@ def _object(lines: _Lines) -> tuple[_Object, int]:
                 rows = [line.split()[:3] for line in lines.take(int(rest), "vertices")]
                 thing.vertices = np.array(rows, float).reshape(-1, 3)
             elif word == "numsurf":
-                for _ in range(int(rest)):
-                    _surface(lines, thing)
+                thing.surfaces += [_surface(lines) for _ in range(int(rest))]
             elif word == "object":
                 raise MeshError(f"line {lines.number} begins an object before the kids of the last are told")
         except (ValueError, IndexError) as error:
@@ -158,10 +155,10 @@ def _numbers(text: str, count: int) -> np.ndarray:
     return np.array(text.split()[:count], float).reshape(count)
 
 
-def _surface(lines: _Lines, thing: _Object) -> None:
-    """Adds the triangles of a surface, which begins on the next line."""
-    kind, material, corners = None, 0, []
-    while not corners:
+def _surface(lines: _Lines) -> tuple[int, int, np.ndarray]:
+    """The kind, the material and the corners of a surface, which begins on the next line."""
+    kind, material = POLYGON, 0
+    while True:
         word, _, rest = lines.next().partition(" ")
         word = word.lower()
         if word == "surf":
@@ -170,19 +167,44 @@ def _surface(lines: _Lines, thing: _Object) -> None:
             material = int(rest)
         elif word == "refs":
             corners = [line.split() for line in lines.take(int(rest), "corners")]
-            break
+            rows = [[float(value) for value in (*corner, 0, 0)[:3]] for corner in corners]
+            return kind, material, np.array(rows).reshape(-1, 3)
         else:
             raise ValueError(word)
-    if len(corners) < 3 or kind not in (POLYGON, STRIP):
-        return
-    index = np.array([int(corner[0]) for corner in corners])
-    uv = np.array([[float(value) for value in corner[1:3]] or [0.0, 0.0] for corner in corners])
-    if index.min() < 0 or index.max() >= len(thing.vertices):
-        raise MeshError(f"line {lines.number} names vertex {index.max()} of {len(thing.vertices)}")
-    for triangle in _strip(len(index)) if kind == STRIP else fan(thing.vertices[index]):
-        thing.triangles.append(index[triangle])
-        thing.uv.append(uv[triangle])
-        thing.material.append(material)
+
+
+def _part(thing: _Object, vertices: np.ndarray, materials: list[list[float]], textures: Textures) -> trimesh.Trimesh:
+    faces, uv, index = _triangles(thing, vertices)
+    if not materials or index.min(initial=0) < 0 or index.max(initial=0) >= len(materials):
+        raise MeshError(f"object {thing.name!r} has material {index.max()}, and the file has {len(materials)}")
+    colors = np.array(materials)[index]
+    if thing.texture:
+        uv = uv.mean(axis=1) * thing.repeat + thing.offset
+        colors = textured(colors, uv, textures.image(thing.texture))
+    return colored(vertices, faces, colors)
+
+
+def _triangles(thing: _Object, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All surfaces as triangles: vertices (f, 3), places in the texture (f, 3, 2), materials (f,)."""
+    alike: dict[tuple[int, int], list] = {}
+    for kind, material, corners in thing.surfaces:
+        if len(corners) >= 3 and kind in (POLYGON, STRIP):
+            alike.setdefault((kind, len(corners)), []).append((material, corners))
+    faces, uv, material = [np.zeros((0, 3), int)], [np.zeros((0, 3, 2))], [np.zeros(0, int)]
+    for (kind, count), surfaces in alike.items():
+        corners = np.stack([each for _, each in surfaces])
+        index = corners[..., 0].astype(int)
+        if index.min() < 0 or index.max() >= len(vertices):
+            raise MeshError(f"object {thing.name!r}: a surface names vertex {index.max()} of {len(vertices)}")
+        if kind == STRIP:
+            strip = _strip(count)
+            triangles, owner = np.tile(strip, (len(index), 1)), np.repeat(np.arange(len(index)), len(strip))
+        else:
+            triangles, owner = triangulate(vertices[index])
+        faces.append(index[owner[:, None], triangles])
+        uv.append(corners[owner[:, None], triangles, 1:])
+        material.append(np.array([each for each, _ in surfaces])[owner])
+    return np.concatenate(faces), np.concatenate(uv), np.concatenate(material)
 
 
 def _strip(corners: int) -> np.ndarray:
@@ -190,14 +212,3 @@ def _strip(corners: int) -> np.ndarray:
     first = np.arange(corners - 2)
     odd = first % 2
     return np.stack([first, first + 1 + odd, first + 2 - odd], axis=1)
-
-
-def _part(thing: _Object, vertices: np.ndarray, materials: list[list[float]], textures: Textures) -> trimesh.Trimesh:
-    index = np.array(thing.material)
-    if not materials or index.min() < 0 or index.max() >= len(materials):
-        raise MeshError(f"object {thing.name!r} has material {index.max()}, and the file has {len(materials)}")
-    colors = np.array(materials)[index]
-    if thing.texture:
-        uv = np.array(thing.uv).mean(axis=1) * thing.repeat + thing.offset
-        colors = textured(colors, uv, textures.image(thing.texture))
-    return colored(vertices, np.array(thing.triangles), colors)

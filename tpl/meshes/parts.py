@@ -59,23 +59,32 @@ def colored(
     return mesh
 
 
-def fan(polygon: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "t 3"]:
-    """The triangles of a polygon, as indices of its corners: around the first corner if it is convex.
+def triangulate(polygons: Float[np.ndarray, "m n 3"]) -> tuple[Int[np.ndarray, "t 3"], Int[np.ndarray, " t"]]:
+    """Polygons of one number of corners as triangles, wound as they are.
 
-    A concave one is looked at along its normal and cut by manifold3d; one that crosses itself there is a fan, too.
+    A convex one is a fan around its first corner. A concave one is looked at along its normal and cut by manifold3d.
+
+    Returns:
+        Of each triangle its three corners, as numbers in its polygon, and the polygon.
     """
-    corners = len(polygon)
-    around = np.stack([np.zeros(corners - 2, int), np.arange(1, corners - 1), np.arange(2, corners)], axis=1)
-    if corners == 3:
-        return around
-    edges = np.roll(polygon, -1, axis=0) - polygon
-    normal = np.cross(polygon, np.roll(polygon, -1, axis=0)).sum(axis=0)  # Newell's, twice the area long
-    turns = np.cross(edges, np.roll(edges, -1, axis=0)) @ normal
-    if (turns >= -1e-9 * (normal @ normal)).all():
-        return around
+    count, corners = polygons.shape[:2]
+    fan = np.stack([np.zeros(corners - 2, int), np.arange(1, corners - 1), np.arange(2, corners)], axis=1)
+    following = np.roll(polygons, -1, axis=1)
+    edges = following - polygons
+    normal = np.cross(polygons - polygons[:, :1], following - polygons[:, :1]).sum(axis=1)  # twice the area long
+    turns = np.einsum("mni,mi->mn", np.cross(np.roll(edges, 1, axis=1), edges), normal)
+    convex = (turns >= -1e-9 * (normal**2).sum(axis=1, keepdims=True)).all(axis=1)
+    triangles = np.tile(fan, (count, 1, 1))
+    for index in np.flatnonzero(~convex):
+        triangles[index] = _cut(polygons[index], normal[index], fan)
+    return triangles.reshape(-1, 3), np.repeat(np.arange(count), corners - 2)
+
+
+def _cut(polygon: np.ndarray, normal: np.ndarray, fan: np.ndarray) -> np.ndarray:
+    """The triangles of a concave polygon, or the fan where it crosses itself."""
     aside = int(np.abs(normal).argmax())
     flat = np.delete(polygon, aside, axis=1)
     if (normal[aside] > 0) == (aside == 1):  # the polygon runs clockwise in that plane: look at it in a mirror
         flat = flat[:, ::-1]
     triangles = np.asarray(manifold3d.triangulate([flat]), int).reshape(-1, 3)
-    return triangles if len(triangles) == corners - 2 else around
+    return triangles if len(triangles) == len(fan) else fan

@@ -26,8 +26,8 @@ GREY = np.array([[128, 128, 128, 255]], np.uint8)  # of parts without a colour b
 def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
     """One welded mesh of all that a file shows, in the file's own frame and unit.
 
-    Reads OBJ, OFF, PLY, GLB, STL, AC3D, 3DS and MD2, also inside a zip archive of any extension: `"sofas.zip!red/sofa.obj"`,
-    or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours become one colour a
+    Reads OBJ, OFF, PLY, GLB, STL, AC3D, 3DS and MD2, also inside a zip archive of any extension:
+    `"sofas.zip!red/sofa.obj"`, or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours become one colour a
     face, textures by their colour at the face's centre; a file without any colour gives a mesh without.
     Vertices are merged by position, and those of no face dropped.
 

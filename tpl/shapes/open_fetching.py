@@ -3,6 +3,7 @@
 import functools
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -67,7 +68,7 @@ def _given(name: str, package: Package, fetched: Path) -> Path | None:
     return None
 
 
-def _downloaded(name: str, package: Package, scratch: Path, fetched: Path, advance) -> Path:
+def _downloaded(name: str, package: Package, scratch: Path, fetched: Path, advance: Callable[[int], object]) -> Path:
     try:
         file = download(name, scratch, package.version, advance)
     except FetchError as error:
