@@ -78,6 +78,18 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     print(f"the picture of the README: {picture}")
 
 
+def fetch(what: tyro.conf.Positional[Literal["open"]]) -> None:
+    """Bring what others publish below data/fetched; what is there already is kept.
+
+    Args:
+        what: open: the open collection of shapes, out of eight Debian packages (890 MB, which go again).
+    """
+    from tpl.shapes.open_fetching import FETCHED, fetch_open
+
+    fetch_open()
+    print(f"the open collection: {FETCHED / what}")
+
+
 def prepare(
     category: str = "all",
     data: Path = Path("data/quick"),
@@ -247,6 +259,7 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 
 
 COMMANDS = {
+    "fetch": fetch,
     "prepare": prepare,
     "train": train,
     "evaluate": evaluate,

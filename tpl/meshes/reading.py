@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,20 +13,27 @@ import trimesh
 from trimesh.resolvers import FilePathResolver, Resolver, ZipResolver
 from trimesh.visual.color import ColorVisuals, uv_to_color
 
+from tpl.meshes.ac3d import read_ac3d
+from tpl.meshes.binary import read_3ds, read_md2
 from tpl.meshes.cleaning import weld
 from tpl.meshes.normalization import MeshError
+from tpl.meshes.parts import Textures
 
-FORMATS = {".obj", ".off", ".ply", ".glb", ".stl"}
+FORMATS = {".obj", ".off", ".ply", ".glb", ".stl", ".ac", ".3ds", ".md2"}
 GREY = np.array([[128, 128, 128, 255]], np.uint8)  # of parts without a colour beside parts with one
 
 
-def load_mesh(path: str | Path) -> trimesh.Trimesh:
+def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
     """One welded mesh of all that a file shows, in the file's own frame and unit.
 
-    Reads OBJ, OFF, PLY, GLB and STL, also inside a zip archive of any extension: `"sofas.zip!red/sofa.obj"`,
-    or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours become one colour a
+    Reads OBJ, OFF, PLY, GLB, STL, AC3D, 3DS and MD2, also inside a zip archive of any extension:
+    `"sofas.zip!red/sofa.obj"`, or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours become one colour a
     face, textures by their colour at the face's centre; a file without any colour gives a mesh without.
     Vertices are merged by position, and those of no face dropped.
+
+    Args:
+        path: The file, or the archive with the file's name in it.
+        drop: Names of objects of an AC3D file that are left out.
 
     Raises:
         MeshError: The file is missing, of another format, unreadable, without faces, or its faces refer to
@@ -35,9 +42,10 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
     with _open(str(path)) as (file, kind, resolver), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a reader's complaints about oddities that do no harm
         try:
-            scene = trimesh.load_scene(file, file_type=kind, resolver=resolver, process=False)
-            parts = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh) and len(part.faces)]
+            parts = [part for part in _parts(file, kind, resolver, drop) if len(part.faces)]
             colors = [_face_colors(part) for part in parts]
+        except MeshError as error:
+            raise MeshError(f"{path}: {error}") from error
         except Exception as error:  # every reader has its own ways to fail
             reason = " ".join(f"{type(error).__name__} {error}".split())[:120]
             raise MeshError(f"{path}: cannot be read as {kind.upper()} ({reason}); export it again") from error
@@ -59,6 +67,16 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
         ]
         mesh.visual = ColorVisuals(mesh, face_colors=np.concatenate(each))
     return mesh
+
+
+def _parts(file: BinaryIO, kind: str, resolver: Resolver | None, drop: Collection[str]) -> list[trimesh.Trimesh]:
+    textures = Textures(resolver.get if resolver else None)
+    if kind == "ac":
+        return read_ac3d(file.read(), textures, drop)
+    if kind in ("3ds", "md2"):
+        return (read_3ds if kind == "3ds" else read_md2)(file.read(), textures)
+    scene = trimesh.load_scene(file, file_type=kind, resolver=resolver, process=False)
+    return [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
 
 
 @contextmanager
@@ -100,7 +118,7 @@ def _only_mesh(path: str, archive: "_Archive") -> str:
 def _format(path: str, name: str) -> str:
     suffix = Path(name).suffix.lower()
     if suffix not in FORMATS:
-        what = "AC3D is not read yet" if suffix == ".ac" else f"{suffix or 'a file without a suffix'} is not read"
+        what = f"{suffix or 'a file without a suffix'} is not read"
         raise MeshError(f"{path}: {what}; convert it to OBJ, OFF, PLY, GLB or STL")
     return suffix[1:]
 

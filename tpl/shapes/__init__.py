@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from tpl.shapes.open_collection import open_shapes
 from tpl.shapes.options import SourceOptions
 from tpl.shapes.procedural import procedural_shapes
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
@@ -17,6 +18,7 @@ ALL = 1_000_000
 """More shapes than any source of found ones has."""
 
 SOURCES: dict[str, Callable[[str, Mapping[str, int], int, SourceOptions], list[Shape]]] = {
+    "open": open_shapes,
     "procedural": _procedural,  # endless, so it comes last where sources are joined
 }
 
