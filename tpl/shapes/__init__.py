@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from tpl.shapes.options import SourceOptions
 from tpl.shapes.procedural import procedural_shapes
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
+from tpl.shapes.shapenet import shapenet_shapes
 
 __all__ = ["CATEGORIES", "SPLITS", "Shape", "SourceOptions", "list_shapes", "procedural_shapes", "source_names"]
 
@@ -14,6 +15,7 @@ def _procedural(category: str, counts: Mapping[str, int], seed: int, options: So
 
 
 SOURCES: dict[str, Callable[[str, Mapping[str, int], int, SourceOptions], list[Shape]]] = {
+    "shapenet": shapenet_shapes,
     "procedural": _procedural,  # endless, so it comes last where sources are joined
 }
 
