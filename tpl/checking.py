@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -54,11 +55,14 @@ class Report(NamedTuple):
 
     def table(self) -> pd.DataFrame:
         """How many shapes of each category and split are in which state."""
-        rows = self.rows[self.rows["status"] != "extra"]
-        states = pd.DataFrame({state: rows["status"] == state for state in STATES})
-        counts = states.groupby([rows["category"], rows["split"]], sort=False).sum().reset_index()
-        counts.insert(2, "shapes", counts[list(STATES)].sum(axis=1))
-        return counts
+        columns = [self.rows[name] for name in ("category", "split", "status")]
+        rows = [row for row in zip(*columns, strict=True) if row[2] != "extra"]
+        counted = Counter(rows)
+        table = []
+        for place in dict.fromkeys(row[:2] for row in rows):
+            counts = [counted[(*place, state)] for state in STATES]
+            table.append([*place, sum(counts), *counts])
+        return pd.DataFrame(table, columns=["category", "split", "shapes", *STATES])
 
     def text(self, most: int = 5) -> str:
         """All of it to read; of each state at most so many shapes by name."""
@@ -78,13 +82,13 @@ class Report(NamedTuple):
         """Time and disk of the rest of the preparation, in a sentence."""
         if not self.remaining:
             return "Nothing is left to prepare."
-        if self.cost is None:
-            return f"{self.remaining} shapes are left to prepare."
-        time_left, size = _duration(self.remaining * self.cost.seconds), self.remaining * self.cost.size / 1e9
+        left, cost = f"Shapes left to prepare: {self.remaining:,}", self.cost
+        if cost is None:
+            return f"{left}."
         return (
-            f"{self.remaining:,} shapes are left to prepare: about {time_left} of one process, and {size:.2g} GB. "
-            f"Extrapolated from {self.cost.shapes} shapes prepared here just now, {self.cost.seconds:.2g} s and "
-            f"{self.cost.size / 1e6:.2g} MB each; this machine has {os.cpu_count()} processors."
+            f"{left}, in about {_duration(self.remaining * cost.seconds)} of one process, and "
+            f"{self.remaining * cost.size / 1e9:.2g} GB. Extrapolated from {cost.shapes} that were prepared here just "
+            f"now, {cost.seconds:.2g} s and {cost.size / 1e6:.2g} MB each; there are {os.cpu_count()} processors."
         )
 
 
@@ -234,7 +238,7 @@ def _frame(rows: list[dict], categories: Sequence[str]) -> pd.DataFrame:
     return frame.sort_values(["category", "split"], key=lambda column: column.map(order), kind="stable")
 
 
-def _in_parallel(function, tasks: list[tuple], jobs: int) -> list[dict]:
+def _in_parallel(function, tasks: list[tuple], jobs: int) -> list:
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     results: Iterable = parallel(joblib.delayed(function)(*task) for task in tasks)
     return list(tqdm(results, total=len(tasks), desc="reading", mininterval=1.0))

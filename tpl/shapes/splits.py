@@ -88,9 +88,7 @@ def fetch_splits(folder: Path | str = DEFAULT_FOLDER, address: str = ADDRESS) ->
         if not file.exists():
             content = _download(f"{address}/{file.name}")
             if hashlib.sha256(content.strip()).hexdigest() != SHA256[file.name]:
-                raise SplitError(
-                    f"{address}/{file.name} is not the published file (its SHA-256 differs): take no other"
-                )
+                raise SplitError(f"{address}/{file.name} is not the published file: its SHA-256 differs")
             write_atomically(file, lambda path, content=content: path.write_bytes(content))
     return files
 
