@@ -85,8 +85,8 @@ def write_theirs(root, name, height, seed=0, samples=3000):
     """What DeepSDF's tools write of a cuboid, with rows of NaN and dummy faces."""
     mesh, half, rng = cuboid(height), half_sides(height), np.random.default_rng(seed)
     scale = 1 / (1.03 * np.linalg.norm(half))
-    surface, _ = trimesh.sample.sample_surface(mesh, 900, seed=seed)
-    near = (surface[rng.integers(900, size=samples)] - CENTER) * scale + rng.normal(scale=0.05, size=(samples, 3))
+    surface, _ = trimesh.sample.sample_surface(mesh, 9000, seed=seed)
+    near = (surface[rng.integers(9000, size=samples)] - CENTER) * scale + rng.normal(scale=0.05, size=(samples, 3))
     points = np.concatenate([near, rng.uniform(-1, 1, (samples // 2, 3))])
     sdf = distance_to_cuboid(points, half * scale)
     rows = np.column_stack([points, sdf]).astype(np.float32)
@@ -97,7 +97,7 @@ def write_theirs(root, name, height, seed=0, samples=3000):
         place.mkdir(parents=True, exist_ok=True)
     np.savez(places["SdfSamples"] / f"{name}.npz", pos=pos, neg=rows[sdf <= 0])
     np.savez(places["NormalizationParameters"] / f"{name}.npz", offset=-CENTER, scale=np.array([scale]))
-    dummy = trimesh.Trimesh(surface, np.arange(900).reshape(-1, 3), process=False)
+    dummy = trimesh.Trimesh(surface, np.arange(9000).reshape(-1, 3), process=False)
     dummy.export(places["SurfaceSamples"] / f"{name}.ply")
 
 
@@ -227,7 +227,7 @@ def test_a_code_fitted_on_their_files_reconstructs_the_shape(tree, tmp_path):
         epochs=500,
         model=model,
         shapes_per_batch=3,
-        points_per_shape=96,
+        points_per_shape=64,
         cross_share=0.0,
         outputs="last",
         pointpair_weight=0.0,
@@ -242,7 +242,7 @@ def test_a_code_fitted_on_their_files_reconstructs_the_shape(tree, tmp_path):
     held_out, oracle = shapes[3], OracleConfig(iterations=200, points=256, rate=2e-2)
     code = fit_codes(decoder, SDFTable.read([held_out], store, "cpu", cross=False), oracle)[0]
     mesh = extract_mesh(decoder.shape(code), 48)
-    surface, _ = trimesh.sample.sample_surface(mesh, 3000, seed=0)
+    surface, _ = trimesh.sample.sample_surface(mesh, 9000, seed=0)
     truth = store.read_surface(held_out)
     distance = chamfer_distance(store.read_normalization(held_out).undo(np.asarray(surface)), truth)
     others = [chamfer_distance(store.read_surface(shape), truth) for shape in shapes[:3]]

@@ -17,6 +17,13 @@ from tpl.shapes.shape import CATEGORIES
 
 ADDRESS = "https://raw.githubusercontent.com/facebookresearch/DeepSDF/ab4814fe8df368655e6c971cec0819b92574c795/examples/splits"
 NAMES = {"chairs": "chairs", "sofas": "sofas", "airplanes": "planes"}  # what the files call them
+COUNTS = {
+    "chairs": {"train": 3281, "test": 832},
+    "sofas": {"train": 1628, "test": 411},
+    "airplanes": {"train": 1780, "test": 456},
+}
+"""How many shapes the files list."""
+
 SHA256 = {
     "sv2_chairs_train.json": "a344974bea072b50141046b337753e5330fc5bd0448715a372cb2b3ec9d7a90b",
     "sv2_chairs_test.json": "63f61c805fd4c997a38bf33f65b501f0c30e3d3500012878fbca60be6e31cf25",
