@@ -12,11 +12,15 @@ import yaml
 from PIL import Image
 
 from tpl.chapters import DEFAULT_PROFILE, Book, pair, publish, run_chapters
+from tpl.checking import check_collection, check_shapenet
 from tpl.collection import CollectionConfig, categories_of, check_category, open_collection
 from tpl.errors import OutOfTime
 from tpl.files import write_atomically
 from tpl.meshes import check_writable, write_mesh
+from tpl.prepare import PrepareConfig
 from tpl.settings import Preset
+from tpl.shapes import SourceOptions
+from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
 from tpl.site import build_site
 
 ROOT = Path(__file__).parents[1]
@@ -78,16 +82,20 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     print(f"the picture of the README: {picture}")
 
 
-def fetch(what: tyro.conf.Positional[Literal["open"]]) -> None:
-    """Bring what others publish below data/fetched; what is there already is kept.
+def fetch(what: tyro.conf.Positional[Literal["open", "splits"]]) -> None:
+    """Bring what others publish below data/, each file with a checked hash; what is there already is kept.
 
     Args:
-        what: open: the open collection of shapes, out of eight Debian packages (890 MB, which go again).
+        what: open: the open collection of shapes, out of eight Debian packages (890 MB, which go again);
+            splits: DeepSDF's lists of ShapeNet's shapes (MIT licence).
     """
     from tpl.shapes.open_fetching import FETCHED, fetch_open
 
-    fetch_open()
-    print(f"the open collection: {FETCHED / what}")
+    if what == "open":
+        fetch_open()
+        print(f"the open collection: {FETCHED / what}")
+    else:
+        print(*fetch_splits(DEFAULT_FOLDER), sep="\n")
 
 
 def prepare(
@@ -111,6 +119,47 @@ def prepare(
     failed = report[report["status"] == "failed"]
     for shape_id, reason in zip(failed["shape_id"], failed["reason"], strict=True):
         print(f"failed: {shape_id}: {reason}")
+
+
+def data(
+    action: tyro.conf.Positional[Literal["check"]],
+    folder: tyro.conf.Positional[Path],
+    category: str = "all",
+    splits: str = "",
+    preprocessed: str = "",
+    views: str = "",
+    prepare: PrepareConfig = PrepareConfig(),  # noqa: B008
+    measured: int = 3,
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
+    jobs: int = -1,
+) -> None:
+    """Say what is there, missing or broken in a folder, and what the rest of the preparation will take.
+
+    The exit status is 1 only when nothing usable is there.
+
+    Args:
+        action: check.
+        folder: Of ShapeNetCore.v2, or of a collection (it has a collection.json).
+        category: chairs, sofas, airplanes, or all.
+        splits: Folder of DeepSDF's split files, if not <folder>/splits or data/splits.
+        preprocessed: Folder of files that DeepSDF's tools wrote, to be used instead of computed.
+        views: Folder of the authors' renders, to be used instead of rendered.
+        prepare: How much will be kept of a shape of ShapeNet; a collection knows its own.
+        measured: So many shapes are prepared in a temporary folder, to see what all will take.
+        output: A CSV file for the whole list, a row a shape.
+        jobs: Processes that read; -1 is one a core.
+    """
+    categories = categories_of(category)
+    if (folder / "collection.json").exists():
+        report = check_collection(open_collection(folder), categories, measured, jobs)
+    else:
+        options = SourceOptions(folder=str(folder), splits=splits, preprocessed=preprocessed, views=views)
+        report = check_shapenet(options, categories, prepare, measured, jobs)
+    print(report.text())
+    if output:
+        write_atomically(output, lambda path: report.rows.to_csv(path, index=False))
+    if not report.usable:
+        raise ValueError(f"nothing in {folder} can be used")
 
 
 def train(
@@ -261,6 +310,7 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 COMMANDS = {
     "fetch": fetch,
     "prepare": prepare,
+    "data": data,
     "train": train,
     "evaluate": evaluate,
     "reconstruct": reconstruct,

@@ -53,9 +53,8 @@ class Collection(NamedTuple):
             StoreError: None is prepared.
         """
         of_split = "train" if split == "coded" else split
-        store = self.store
         wanted = [shape for shape in self.listed(category) if shape.split == of_split]
-        found = [shape for shape in wanted if self._is_prepared(shape, store)]
+        found = [shape for shape in wanted if self.is_prepared(shape)]
         if wanted and not found:
             raise StoreError(f"no {split} shape of {category} is prepared in {self.folder}: run chapter 01")
         return found[: self.config.coded] if split == "coded" else found
@@ -72,11 +71,12 @@ class Collection(NamedTuple):
         for shape in (shape for category in categories for shape in self.listed(category)):
             record = other.store.read_record(shape)
             useful = record is not None and is_current(record, shape, self.config.prepare)
-            if useful and not self._is_prepared(shape, self.store):
+            if useful and not self.is_prepared(shape):
                 self.store.adopt(shape, other.store)
 
-    def _is_prepared(self, shape: Shape, store: Store) -> bool:
-        record = store.read_record(shape)
+    def is_prepared(self, shape: Shape) -> bool:
+        """Whether a shape's files were written as they would be now."""
+        record = self.store.read_record(shape)
         if record is None or not is_current(record, shape, self.config.prepare):
             return False
         return not self.config.prepare.cross_samples or "cross" in record
@@ -138,5 +138,4 @@ def check_category(category: str) -> str:
 
 def _complete(collection: Collection, category: str) -> bool:
     check_category(category)
-    store = collection.store
-    return all(collection._is_prepared(shape, store) for shape in collection.listed(category))
+    return all(collection.is_prepared(shape) for shape in collection.listed(category))

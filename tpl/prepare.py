@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import joblib
 import numpy as np
 import pandas as pd
+import trimesh
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from tqdm.auto import tqdm
 
@@ -16,12 +17,13 @@ from tpl.meshes import Normalization, clean_mesh
 from tpl.rendering import FIXED, Camera, easy_camera, hard_camera, render_views
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.shapes import Shape
-from tpl.store import Store, check_space
+from tpl.store import Store, StoreError, check_space
 
 VIEWS_AROUND = 50  # the camera's 7.2 degree steps
 POOL_POINTS = 64  # points that each training shape lends to the others' cross samples
 CROSS_NOISE = 0.0005**0.5  # unit-sphere lengths: DeepSDF's nearer variance
 CROSS_UNIFORM = 0.25
+GIVEN_ERROR = 0.02  # unit-sphere lengths: what others computed of the same mesh differs by less, at the median
 
 
 class PrepareConfig(BaseModel):
@@ -108,29 +110,73 @@ def view_cameras(shape_id: str, vertices: np.ndarray, config: PrepareConfig) -> 
 
 
 def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
-    mesh = shape.load()
+    mesh, given = shape.load(), shape.given
     rng = _rng(config.seed, shape.id, "samples")
     clean = clean_mesh(mesh, rng)
-    normalization = Normalization.of(clean.vertices)
-    surface, _, _ = sample_surface(clean, config.surface_points, rng)
-    samples = sample_sdf(MeshSDF(clean, normalization), normalization.apply(surface), config.sdf_samples, rng)
-    store.write_sdf(shape, samples)
-    store.write_surface(shape, surface)
-    store.write_normalization(shape, normalization)
+    store.link_given(shape)
+    if "NormalizationParameters" in given:
+        normalization = store.read_normalization(shape)
+    else:  # samples of others are in the frame of all faces: only we drop hidden ones
+        normalization = Normalization.of(mesh.vertices if "SdfSamples" in given else clean.vertices)
+        store.write_normalization(shape, normalization)
+    sdf = MeshSDF(clean, normalization)
+    if "SurfaceSamples" in given:
+        surface = store.read_surface(shape)
+    else:
+        surface, _, _ = sample_surface(clean, config.surface_points, rng)
+        store.write_surface(shape, surface)
+    if "SdfSamples" in given:
+        samples = store.read_sdf(shape)
+    else:
+        samples = sample_sdf(sdf, normalization.apply(surface), config.sdf_samples, rng)
+        store.write_sdf(shape, samples)
+    if given:
+        _check_given(samples, surface, normalization, sdf)
+    views = _make_views(shape, mesh, clean.vertices, store, config)
+    digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + views)
+    return {
+        "config": config.model_dump(),
+        "version": shape.version,
+        "digest": digest.hexdigest()[:16],
+        "card": dataclasses.asdict(clean.card),
+    }
 
-    cameras = view_cameras(shape.id, clean.vertices, config)
-    images = render_views(mesh, [camera for kind in cameras.values() for camera in kind], config.image_size)
+
+def _make_views(
+    shape: Shape, mesh: trimesh.Trimesh, vertices: np.ndarray, store: Store, config: PrepareConfig
+) -> bytes:
+    """Renders the views that are not given; returns the pixels of all."""
+    every = view_cameras(shape.id, vertices, config)
+    cameras = {kind: of_kind for kind, of_kind in every.items() if kind not in shape.given}
+    images = render_views(mesh, [camera for of_kind in cameras.values() for camera in of_kind], config.image_size)
     start = 0
     for kind, of_kind in cameras.items():
         store.write_views(shape, kind, images[start : start + len(of_kind)], of_kind)
         start += len(of_kind)
-    digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + images.tobytes()).hexdigest()
-    return {
-        "config": config.model_dump(),
-        "version": shape.version,
-        "digest": digest[:16],
-        "card": dataclasses.asdict(clean.card),
-    }
+    pixels = [images.tobytes()]
+    for kind in [kind for kind in every if kind in shape.given]:
+        given, _ = store.read_views(shape, kind)
+        if given.shape[1] != config.image_size:
+            raise StoreError(f"the given {kind} views are {given.shape[1]} pixels high: set image_size to that number")
+        pixels.append(given.tobytes())
+    return b"".join(pixels)
+
+
+def _check_given(samples: SdfSamples, surface: np.ndarray, normalization: Normalization, sdf: MeshSDF) -> None:
+    """Refuses samples and surface points that others made of another mesh, or in another frame; a few of each tell.
+
+    Args:
+        samples: In the unit-sphere frame, as they should be.
+        surface: Points in the raw frame.
+        normalization: From there to the unit-sphere frame.
+        sdf: Of the shape's mesh.
+    """
+    few = slice(None, None, max(1, len(samples.sdf) // 500))
+    off = np.abs(np.abs(sdf(samples.points[few].astype(float))) - np.abs(samples.sdf[few]))
+    apart = np.abs(sdf(normalization.apply(surface[:: max(1, len(surface) // 500)])))
+    for what, error in {"signed distances": np.median(off), "surface points": np.median(apart)}.items():
+        if not error < GIVEN_ERROR:
+            raise StoreError(f"the given {what} are off the mesh by {error:.3f}: they are of another mesh or frame")
 
 
 def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:

@@ -56,6 +56,16 @@ class Store:
         """Where a shape's file of one kind (`SdfSamples`, ...) lies."""
         return self.root / kind / shape.source / CATEGORIES[shape.category] / f"{shape.id}{suffix}"
 
+    def link_given(self, shape: Shape) -> None:
+        """Links the files of a shape that others prepared to where the store has its own.
+
+        A link takes no space, and whatever is written later replaces it, not what it points to.
+        """
+        for kind, source in shape.given.items():
+            views = kind in ("easy", "hard")
+            target = self.path("Views", shape) / kind if views else self.path(kind, shape, source.suffix)
+            write_atomically(target, lambda path, source=source: path.symlink_to(source.resolve()))
+
     # --- signed distances
 
     def write_sdf(self, shape: Shape, samples: SdfSamples, kind: str = "SdfSamples") -> None:
@@ -108,11 +118,15 @@ class Store:
         write_atomically(self.path("Views", shape) / kind, write)
 
     def read_views(self, shape: Shape, kind: str) -> tuple[UInt8[np.ndarray, "views h w 3"], list[Camera]]:
-        """Views of one kind on white, in the order of their numbers, and their cameras."""
+        """Views of one kind on white, in the order of their numbers, and their cameras.
+
+        The authors' folders hold the pictures as `image` or as `image_rgb`.
+        """
         folder = self.path("Views", shape) / kind
         try:
             lines = (folder / "rendering_metadata.txt").read_text().splitlines()
-            files = sorted((folder / "image").glob("*.png"), key=lambda file: int(file.stem))
+            pictures = folder / "image" if (folder / "image").is_dir() else folder / "image_rgb"
+            files = sorted(pictures.glob("*.png"), key=lambda file: int(file.stem))
             images = np.stack([_on_white(Image.open(file)) for file in files])
         except (OSError, ValueError) as error:
             raise StoreError(f"no readable {kind} views of {shape.id} in {folder}: run `tpl prepare`") from error

@@ -2,7 +2,7 @@
 
 from tpl.meshes.cleaning import CleanMesh, QualityCard, clean_mesh
 from tpl.meshes.normalization import MeshError, Normalization
-from tpl.meshes.reading import load_mesh
+from tpl.meshes.reading import load_mesh, missing_files
 from tpl.meshes.writing import check_writable, write_mesh
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "check_writable",
     "clean_mesh",
     "load_mesh",
+    "missing_files",
     "write_mesh",
 ]

@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import trimesh
+from PIL import Image
 from trimesh.resolvers import FilePathResolver, Resolver, ZipResolver
 from trimesh.visual.color import ColorVisuals, uv_to_color
 
@@ -27,9 +28,9 @@ def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
     """One welded mesh of all that a file shows, in the file's own frame and unit.
 
     Reads OBJ, OFF, PLY, GLB, STL, AC3D, 3DS and MD2, also inside a zip archive of any extension:
-    `"sofas.zip!red/sofa.obj"`, or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours become one colour a
-    face, textures by their colour at the face's centre; a file without any colour gives a mesh without.
-    Vertices are merged by position, and those of no face dropped.
+    `"sofas.zip!red/sofa.obj"`, or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours
+    become one colour a face, textures by their colour at the face's centre; a file without any colour gives a mesh
+    without. Vertices are merged by position, and those of no face dropped.
 
     Args:
         path: The file, or the archive with the file's name in it.
@@ -79,8 +80,39 @@ def _parts(file: BinaryIO, kind: str, resolver: Resolver | None, drop: Collectio
     return [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
 
 
+def missing_files(path: str | Path) -> list[str]:
+    """What an OBJ file names and cannot be used: material libraries and textures, as the file names them.
+
+    A mesh that lacks them can be read; it is grey, or has fewer colours than its author meant.
+
+    Raises:
+        MeshError: The file itself, or its archive, cannot be read.
+    """
+    with _open(str(path)) as (file, _, resolver):
+        libraries = _named(file.read(), b"mtllib")
+        textures, missing = [], []
+        for name in dict.fromkeys(libraries):
+            try:
+                textures += _named(resolver.get(name), b"map_Kd")
+            except (OSError, KeyError, ValueError):
+                missing.append(name)
+        for name in dict.fromkeys(textures):
+            try:
+                Image.open(io.BytesIO(resolver.get(name))).verify()
+            except Exception:  # not there, or broken in one of Pillow's many ways
+                missing.append(name)
+    return missing
+
+
+def _named(text: bytes, keyword: bytes) -> list[str]:
+    """The file names behind a keyword of an OBJ or MTL file; options before a texture's name are skipped."""
+    rest = [line.split(None, 1)[1].strip() for line in text.splitlines() if line.strip().startswith(keyword + b" ")]
+    names = [name.split()[-1] if name.startswith(b"-") else name for name in rest if name]
+    return [name.decode("utf-8", "replace") for name in names]
+
+
 @contextmanager
-def _open(path: str) -> Iterator[tuple[BinaryIO, str, Resolver | None]]:
+def _open(path: str) -> Iterator[tuple[BinaryIO, str, Resolver]]:
     """The bytes of a mesh file, its format in lower case, and where to look for its materials."""
     outer, inner = path, ""
     if "!" in path and not Path(path).exists():
@@ -90,7 +122,7 @@ def _open(path: str) -> Iterator[tuple[BinaryIO, str, Resolver | None]]:
     if not inner and (Path(outer).suffix.lower() in FORMATS or not is_zipfile(outer)):
         kind = _format(path, outer)
         with open(outer, "rb") as file:
-            yield file, kind, FilePathResolver(outer)
+            yield file, kind, _Beside(outer)
         return
     try:
         with ZipFile(outer) as opened:
@@ -121,6 +153,17 @@ def _format(path: str, name: str) -> str:
         what = f"{suffix or 'a file without a suffix'} is not read"
         raise MeshError(f"{path}: {what}; convert it to OBJ, OFF, PLY, GLB or STL")
     return suffix[1:]
+
+
+class _Beside(FilePathResolver):
+    """Materials and textures below the folder of the mesh, or beside it: ShapeNet's are in ../images."""
+
+    def absolute(self, name: str) -> Path:
+        folder = Path(self.parent).resolve()
+        path = (folder / name.strip()).resolve()
+        if not path.is_relative_to(folder.parent):
+            raise ValueError(f"{name} leaves {folder.parent}")
+        return path
 
 
 class _Archive(Mapping):

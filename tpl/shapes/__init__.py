@@ -6,6 +6,7 @@ from tpl.shapes.open_collection import open_shapes
 from tpl.shapes.options import SourceOptions
 from tpl.shapes.procedural import procedural_shapes
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
+from tpl.shapes.shapenet import shapenet_shapes
 
 __all__ = ["CATEGORIES", "SPLITS", "Shape", "SourceOptions", "list_shapes", "procedural_shapes", "source_names"]
 
@@ -19,6 +20,7 @@ ALL = 1_000_000
 
 SOURCES: dict[str, Callable[[str, Mapping[str, int], int, SourceOptions], list[Shape]]] = {
     "open": open_shapes,
+    "shapenet": shapenet_shapes,
     "procedural": _procedural,  # endless, so it comes last where sources are joined
 }
 

@@ -13,6 +13,9 @@ class SourceOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str = ""  # where ShapeNet's tree, or your own meshes, lie
+    splits: str = ""  # ShapeNet: folder of DeepSDF's split files; <folder>/splits and data/splits are looked at, too
+    preprocessed: str = ""  # ShapeNet: files that DeepSDF's tools wrote (SdfSamples, ...), used instead of computed
+    views: str = ""  # ShapeNet: the authors' folders of renders, <class>/<id>/{easy,hard}
     up: Axis = "+y"  # of your own meshes
     front: Axis = "-z"  # of your own meshes
     split_by: Literal["family", "group"] = "family"  # what the test split holds out: families, or whole groups of them

@@ -1,7 +1,8 @@
 """What every source of shapes yields: a `Shape`, which knows its mesh but does not hold it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import trimesh
 
@@ -22,6 +23,9 @@ class Shape:
 
     Its files lie in the folder of its `source`. `version` tells two shapes of one id apart: a hash of the code or of
     the file that makes the mesh.
+
+    `given` are files of the shape that others prepared, by their kind in the store (`SdfSamples`, `SurfaceSamples`,
+    `NormalizationParameters`, and `easy` and `hard` for folders of views): they are used instead of computed.
     """
 
     id: str
@@ -31,3 +35,4 @@ class Shape:
     load: Callable[[], trimesh.Trimesh]
     source: str = "procedural"
     version: str = ""
+    given: Mapping[str, Path] = field(default_factory=dict, compare=False)

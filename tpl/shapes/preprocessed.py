@@ -1,0 +1,48 @@
+"""Files of shapes that others have prepared: by DeepSDF's tools, or rendered by the paper's authors.
+
+<folder>/SdfSamples/<dataset>/<class>/<id>.npz               what `preprocess_data.py` of DeepSDF writes
+<folder>/SurfaceSamples/<dataset>/<class>/<id>.ply           the same with --surface
+<folder>/NormalizationParameters/<dataset>/<class>/<id>.npz
+<folder>/<class>/<id>/{easy,hard}/image/00.png               the authors' views, or image_rgb/,
+<folder>/<class>/<id>/{easy,hard}/rendering_metadata.txt     and their cameras
+"""
+
+from pathlib import Path
+
+from tpl.errors import PlainError
+
+KINDS = {"SdfSamples": ".npz", "SurfaceSamples": ".ply", "NormalizationParameters": ".npz"}
+VIEWS = ("easy", "hard")
+
+
+class PreprocessedError(PlainError):
+    """Prepared files of others are not what they should be; the message says what is wrong and what to do."""
+
+
+def find_preprocessed(folder: str, synset: str) -> dict[str, dict[str, Path]]:
+    """The files of a class by shape and kind, whatever the data set is called; nothing where no folder is given.
+
+    Raises:
+        PreprocessedError: The folder holds none of the three kinds, or the class under two data sets.
+    """
+    if not folder:
+        return {}
+    root = Path(folder)
+    if not any((root / kind).is_dir() for kind in KINDS):
+        raise PreprocessedError(f"{root} has none of the folders {', '.join(KINDS)}: name the folder above them")
+    data_sets = sorted({place.parent.name for kind in KINDS for place in root.glob(f"{kind}/*/{synset}")})
+    if len(data_sets) > 1:
+        raise PreprocessedError(f"{root} holds {synset} under {' and '.join(data_sets)}: keep one of them there")
+    found: dict[str, dict[str, Path]] = {}
+    for kind, suffix in KINDS.items():
+        for file in root.glob(f"{kind}/*/{synset}/*{suffix}"):
+            found.setdefault(file.stem, {})[kind] = file
+    return found
+
+
+def find_views(folder: str, synset: str, shape_id: str) -> dict[str, Path]:
+    """The folders of a shape's views by their kind, those that have their cameras with them."""
+    if not folder:
+        return {}
+    places = {kind: Path(folder) / synset / shape_id / kind for kind in VIEWS}
+    return {kind: place for kind, place in places.items() if (place / "rendering_metadata.txt").is_file()}
