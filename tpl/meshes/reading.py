@@ -2,10 +2,12 @@
 
 import io
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
@@ -13,10 +15,12 @@ import trimesh
 from trimesh.resolvers import FilePathResolver, Resolver, ZipResolver
 from trimesh.visual.color import ColorVisuals, uv_to_color
 
+from tpl.meshes.checking import LARGEST, MOST_FACES, ClaimError, as_utf8, checked
 from tpl.meshes.cleaning import weld
 from tpl.meshes.normalization import MeshError
 
 FORMATS = {".obj", ".off", ".ply", ".glb", ".stl"}
+FARTHEST = 1e30  # single precision ends at 3e38, and lengths are squared
 GREY = np.array([[128, 128, 128, 255]], np.uint8)  # of parts without a colour beside parts with one
 
 
@@ -26,18 +30,22 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
     Reads OBJ, OFF, PLY, GLB and STL, also inside a zip archive of any extension: `"sofas.zip!red/sofa.obj"`,
     or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours become one colour a
     face, textures by their colour at the face's centre; a file without any colour gives a mesh without.
-    Vertices are merged by position, and those of no face dropped.
+    Vertices are merged by position, and those of no face dropped. A material or texture that is missing or
+    broken costs its colours only. No archive is unpacked to disk, whatever its members are called.
 
     Raises:
-        MeshError: The file is missing, of another format, unreadable, without faces, or its faces refer to
-            vertices that are missing or not finite.
+        MeshError: The file is missing, of another format, too large, unreadable, cut off, without faces, or
+            its faces refer to vertices that are missing or not finite.
     """
     with _open(str(path)) as (file, kind, resolver), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a reader's complaints about oddities that do no harm
         try:
-            scene = trimesh.load_scene(file, file_type=kind, resolver=resolver, process=False)
+            file, files = checked(file, kind), _Utf8(resolver)
+            scene = trimesh.load_scene(file, file_type=kind, resolver=files, process=False)  # pyright: ignore
             parts = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh) and len(part.faces)]
             colors = [_face_colors(part) for part in parts]
+        except ClaimError as error:
+            raise MeshError(f"{path}: {error}") from error
         except Exception as error:  # every reader has its own ways to fail
             reason = " ".join(f"{type(error).__name__} {error}".split())[:120]
             raise MeshError(f"{path}: cannot be read as {kind.upper()} ({reason}); export it again") from error
@@ -48,8 +56,11 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
     faces = np.concatenate([part.faces + start for part, start in zip(parts, first[:-1], strict=True)])
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise MeshError(f"{path}: a face names vertex {faces.max()} of {len(vertices)}; the file is damaged, repair it")
-    if not np.isfinite(vertices[faces]).all():
-        broken = int((~np.isfinite(vertices)).any(axis=1).sum())
+    if len(faces) > MOST_FACES:
+        raise MeshError(f"{path}: has {len(faces):,} faces, and {MOST_FACES:,} is the most; simplify the mesh")
+    sound = np.all(np.abs(vertices) < FARTHEST, axis=1)  # false for NaN, too
+    if not sound[faces].all():
+        broken = int((~sound).sum())
         raise MeshError(f"{path}: {broken} of {len(vertices)} vertices are NaN or infinite; repair and export it")
     vertices, faces = weld(vertices, faces)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
@@ -62,14 +73,22 @@ def load_mesh(path: str | Path) -> trimesh.Trimesh:
 
 
 @contextmanager
-def _open(path: str) -> Iterator[tuple[BinaryIO, str, Resolver | None]]:
+def _open(path: str) -> Iterator[tuple[BufferedIOBase, str, Resolver]]:
     """The bytes of a mesh file, its format in lower case, and where to look for its materials."""
     outer, inner = path, ""
     if "!" in path and not Path(path).exists():
         outer, _, inner = path.rpartition("!")
-    if not Path(outer).is_file():
-        raise MeshError(f"{path}: there is no file {outer}; check the path")
-    if not inner and (Path(outer).suffix.lower() in FORMATS or not is_zipfile(outer)):
+    try:
+        with open(outer, "rb"):
+            pass
+    except IsADirectoryError as error:
+        raise MeshError(f"{path}: {outer} is a folder; name a file in it") from error
+    except FileNotFoundError as error:
+        raise MeshError(f"{path}: there is no file {outer}; check the path") from error
+    except OSError as error:  # no permission, a link in a circle
+        raise MeshError(f"{path}: {outer} cannot be opened ({error.strerror}); check what it is") from error
+    suffix = Path(outer).suffix.lower()
+    if not inner and (suffix in FORMATS or (suffix != ".zip" and not is_zipfile(outer))):
         kind = _format(path, outer)
         with open(outer, "rb") as file:
             yield file, kind, FilePathResolver(outer)
@@ -84,8 +103,11 @@ def _open(path: str) -> Iterator[tuple[BinaryIO, str, Resolver | None]]:
             kind = _format(path, inner)
             folder = inner.rpartition("/")[0]
             yield archive[inner], kind, ZipResolver(archive, namespace=folder or None)  # pyright: ignore
-    except (BadZipFile, NotImplementedError, RuntimeError, OSError) as error:  # damaged, encrypted, cut off
-        raise MeshError(f"{path}: the archive {outer} cannot be read ({error}); fetch it again") from error
+    except ClaimError as error:
+        raise MeshError(f"{path}: {error}") from error
+    except (BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, zlib.error) as error:
+        # damaged, of an unknown compression, encrypted, cut off
+        raise MeshError(f"{path}: the archive {outer} cannot be read ({error}); fetch or pack it again") from error
 
 
 def _only_mesh(path: str, archive: "_Archive") -> str:
@@ -112,6 +134,10 @@ class _Archive(Mapping):
         self.archive = archive
 
     def __getitem__(self, name: str) -> io.BytesIO:
+        size = self.archive.getinfo(name).file_size
+        if size > LARGEST:  # no more than that is ever unpacked, whatever comes out
+            most = f"{LARGEST / 1e6:,.0f} MB"
+            raise ClaimError(f"{name} has {size / 1e6:,.0f} MB unpacked, and {most} is the most; simplify it")
         return io.BytesIO(self.archive.read(name))
 
     def __contains__(self, name: object) -> bool:
@@ -124,6 +150,19 @@ class _Archive(Mapping):
         return len(self.archive.namelist())
 
 
+class _Utf8:
+    """A resolver that hands out material libraries in UTF-8, like the mesh that names their materials."""
+
+    def __init__(self, files: Resolver):
+        self.files = files
+
+    def get(self, key: str) -> bytes:
+        data = self.files.get(key)
+        return as_utf8(data) if key.strip().lower().endswith(".mtl") else data
+
+    __getitem__ = get
+
+
 def _face_colors(part: trimesh.Trimesh) -> np.ndarray | None:
     """RGBA a face, (faces, 4) or (1, 4), or None where the file gives no colour."""
     visual: Any = part.visual
@@ -134,7 +173,8 @@ def _face_colors(part: trimesh.Trimesh) -> np.ndarray | None:
     material, uv = visual.material, visual.uv
     image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
     if image is not None and uv is not None and len(uv) == len(part.vertices):
-        return uv_to_color(uv[part.faces].mean(axis=1), image)
+        with suppress(OSError, SyntaxError, ValueError):  # a broken picture: the material has a colour, too
+            return uv_to_color(uv[part.faces].mean(axis=1), image)
     color = np.array(material.main_color, np.uint8).reshape(1, 4)
     opacity = getattr(material, "kwargs", {}).get("d")  # OBJ keeps it apart from the colour
     if opacity is not None:
