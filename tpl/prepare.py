@@ -5,6 +5,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import joblib
 import numpy as np
@@ -12,11 +13,12 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from tqdm.auto import tqdm
 
-from tpl.meshes import Normalization, clean_mesh
+from tpl.meshes import CleanMesh, MeshError, Normalization, clean_mesh
 from tpl.rendering import FIXED, Camera, easy_camera, hard_camera, render_views
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.shapes import Shape
 from tpl.store import Store, check_space
+from tpl.votes import VotedSDF
 
 VIEWS_AROUND = 50  # the camera's 7.2 degree steps
 POOL_POINTS = 64  # points that each training shape lends to the others' cross samples
@@ -36,6 +38,7 @@ class PrepareConfig(BaseModel):
     hard_views: PositiveInt = 50
     image_size: PositiveInt = 224
     seed: NonNegativeInt = 0
+    sign: Literal["winding", "votes"] = "winding"  # who says what is inside; DeepSDF's votes drop what they dispute
 
 
 def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
@@ -86,8 +89,12 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
 
 
 def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
-    """Whether a shape was prepared as it would be now."""
-    return record["config"] == config.model_dump() and record.get("version") == shape.version
+    """Whether a shape was prepared as it would be now.
+
+    A record from before a setting existed was made in the way that has become the setting's default.
+    """
+    made_with = PrepareConfig().model_dump() | record["config"]
+    return made_with == config.model_dump() and record.get("version") == shape.version
 
 
 def cross_pool(shapes: Sequence[Shape], store: Store, seed: int) -> np.ndarray:
@@ -113,7 +120,11 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     clean = clean_mesh(mesh, rng)
     normalization = Normalization.of(clean.vertices)
     surface, _, _ = sample_surface(clean, config.surface_points, rng)
-    samples = sample_sdf(MeshSDF(clean, normalization), normalization.apply(surface), config.sdf_samples, rng)
+    sdf = _signed_distance(shape, clean, normalization, config)
+    samples = sample_sdf(sdf, normalization.apply(surface), config.sdf_samples, rng)
+    if len(samples.sdf) < config.sdf_samples / 2:  # a training uses of each shape as many as the poorest has
+        kept = f"{len(samples.sdf)} of {config.sdf_samples}"
+        raise MeshError(f"the votes agree on the sign of {kept} samples only; take --prepare.sign winding")
     store.write_sdf(shape, samples)
     store.write_surface(shape, surface)
     store.write_normalization(shape, normalization)
@@ -131,6 +142,14 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         "digest": digest[:16],
         "card": dataclasses.asdict(clean.card),
     }
+
+
+def _signed_distance(
+    shape: Shape, clean: CleanMesh, normalization: Normalization, config: PrepareConfig
+) -> MeshSDF | VotedSDF:
+    if config.sign == "votes":
+        return VotedSDF(clean, normalization, _rng(config.seed, shape.id, "votes"))
+    return MeshSDF(clean, normalization)
 
 
 def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:
@@ -161,12 +180,14 @@ def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig,
 def _try_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndarray, key: list) -> tuple[str, str]:
     try:
         rng = _rng(config.seed, shape.id, "cross")
-        sdf = MeshSDF(clean_mesh(shape.load(), rng), store.read_normalization(shape))
+        sdf = _signed_distance(shape, clean_mesh(shape.load(), rng), store.read_normalization(shape), config)
         uniform = int(CROSS_UNIFORM * config.cross_samples)
         near = rng.choice(pool, config.cross_samples - uniform)
         near = near + rng.normal(scale=CROSS_NOISE, size=near.shape)
         points = np.concatenate([near, rng.uniform(-1, 1, (uniform, 3))]).astype(np.float32)
-        store.write_sdf(shape, SdfSamples(points, sdf(points).astype(np.float32)), "CrossSamples")
+        values = sdf(points).astype(np.float32)
+        known = ~np.isnan(values)
+        store.write_sdf(shape, SdfSamples(points[known], values[known]), "CrossSamples")
         store.write_record(shape, {**(store.read_record(shape) or {}), "cross": key})
         return shape.id, ""
     except Exception as error:  # as above

@@ -1,6 +1,8 @@
 """Mesh files, plain or in a zip archive: one welded mesh, one colour a face, or one clear sentence why not."""
 
 import io
+import os
+import stat
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -79,10 +81,11 @@ def _open(path: str) -> Iterator[tuple[BufferedIOBase, str, Resolver]]:
     if "!" in path and not Path(path).exists():
         outer, _, inner = path.rpartition("!")
     try:
-        with open(outer, "rb"):
-            pass
-    except IsADirectoryError as error:
-        raise MeshError(f"{path}: {outer} is a folder; name a file in it") from error
+        mode = os.stat(outer).st_mode
+        if not stat.S_ISREG(mode):  # a pipe would be waited for
+            what = "a folder; name a file in it" if stat.S_ISDIR(mode) else "no file with contents; check the path"
+            raise MeshError(f"{path}: {outer} is {what}")
+        open(outer, "rb").close()
     except FileNotFoundError as error:
         raise MeshError(f"{path}: there is no file {outer}; check the path") from error
     except OSError as error:  # no permission, a link in a circle

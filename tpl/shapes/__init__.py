@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from tpl.shapes.folder import folder_shapes
 from tpl.shapes.options import SourceOptions
 from tpl.shapes.procedural import procedural_shapes
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
@@ -14,6 +15,7 @@ def _procedural(category: str, counts: Mapping[str, int], seed: int, options: So
 
 
 SOURCES: dict[str, Callable[[str, Mapping[str, int], int, SourceOptions], list[Shape]]] = {
+    "folder": folder_shapes,
     "procedural": _procedural,  # endless, so it comes last where sources are joined
 }
 

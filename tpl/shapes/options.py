@@ -13,7 +13,9 @@ class SourceOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str = ""  # where ShapeNet's tree, or your own meshes, lie
+    folder_category: str = ""  # of your own meshes that lie in no folder chairs/, sofas/ or airplanes/
     up: Axis = "+y"  # of your own meshes
     front: Axis = "-z"  # of your own meshes
-    split_by: Literal["family", "group"] = "family"  # what the test split holds out: families, or whole groups of them
+    # what the test split holds out: families, whole groups of them, or single shapes (of your own meshes alone)
+    split_by: Literal["family", "group", "random"] = "family"
     armchairs_as_sofas: bool = False  # of the open collection: upholstered armchairs count as sofas, too
