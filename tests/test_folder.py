@@ -1,4 +1,4 @@
-"""Your own meshes: what a folder is taken to hold, how it is divided, and that the rest of the library works with it."""
+"""Your own meshes: what a folder is taken to hold, how it is divided, and that it can be prepared."""
 
 import pickle
 import zipfile

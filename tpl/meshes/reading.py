@@ -6,7 +6,7 @@ import stat
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import trimesh
+from PIL import Image
 from trimesh.resolvers import FilePathResolver, Resolver, ZipResolver
 from trimesh.visual.color import ColorVisuals, uv_to_color
 
@@ -154,14 +155,18 @@ class _Archive(Mapping):
 
 
 class _Utf8:
-    """A resolver that hands out material libraries in UTF-8, like the mesh that names their materials."""
+    """A resolver that hands out material libraries in UTF-8, like the mesh that names their materials, and pictures
+    that can be shown: a broken one counts as missing."""
 
     def __init__(self, files: Resolver):
         self.files = files
 
     def get(self, key: str) -> bytes:
         data = self.files.get(key)
-        return as_utf8(data) if key.strip().lower().endswith(".mtl") else data
+        if key.strip().lower().endswith(".mtl"):
+            return as_utf8(data)
+        Image.open(io.BytesIO(data)).load()
+        return data
 
     __getitem__ = get
 
@@ -176,8 +181,7 @@ def _face_colors(part: trimesh.Trimesh) -> np.ndarray | None:
     material, uv = visual.material, visual.uv
     image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
     if image is not None and uv is not None and len(uv) == len(part.vertices):
-        with suppress(OSError, SyntaxError, ValueError):  # a broken picture: the material has a colour, too
-            return uv_to_color(uv[part.faces].mean(axis=1), image)
+        return uv_to_color(uv[part.faces].mean(axis=1), image)
     color = np.array(material.main_color, np.uint8).reshape(1, 4)
     opacity = getattr(material, "kwargs", {}).get("d")  # OBJ keeps it apart from the colour
     if opacity is not None:
