@@ -119,9 +119,7 @@ def sdf() -> list[str]:
         points = sample_sdf(ours, surface, count, rng).points.astype(float)
         found = interleaved({"ours": lambda points=points: ours(points)}, 3)
         rows.append((f"{count:,}", "-", f"{1e5 / count * found['ours']:.2f}", "-"))
-    plain = table(
-        f"points (a chair of {len(clean.faces):,} faces) | every triangle, s per 100 000 | ours | ratio", rows
-    )
+    head = f"points (a chair of {len(clean.faces):,} faces) | every triangle, s per 100 000 | ours | ratio"
     return [*table(head, rows), "", *others(mesh, sample_sdf(ours, surface, 100_000, rng).points.astype(float))]
 
 
