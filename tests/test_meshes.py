@@ -116,9 +116,9 @@ BAD_FILES = {
     "far.off": ("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n", "cannot be read as OFF"),
     "far.obj": (OBJ + "f 1 2 9\n", "cannot be read as OBJ"),
     "far.ply": (PLY.replace("3 0 1 2", "3 0 1 9"), "names vertex 9 of 3"),
-    "cut.glb": (trimesh.creation.box().export(file_type="glb")[:300], "cannot be read as GLB"),
-    "noise.stl": (bytes(range(256)), "has no faces"),
-    "noise.ply": (bytes(range(256)), "cannot be read as PLY"),
+    "cut.glb": (trimesh.creation.box().export(file_type="glb")[:300], "is cut off: it claims"),
+    "noise.stl": (bytes(range(256)), "and has the bytes of 3"),
+    "noise.ply": (bytes(range(256)), "its header has no end"),
     "chair.blend": ("", ".blend is not read; convert it to OBJ"),
     "chair": ("", "without a suffix is not read; convert it to OBJ"),
     "jet.ac": ("AC3Db", "AC3D is not read yet; convert it to OBJ"),
@@ -146,12 +146,12 @@ def test_bad_archives_and_missing_files(tmp_path):
     for path, sentence in [
         (tmp_path / "gone.obj", "there is no file .*gone.obj; check the path"),
         (f"{tmp_path / 'gone.zip'}!a.obj", "there is no file .*gone.zip; check the path"),
-        (tmp_path, "there is no file"),
+        (tmp_path, "is a folder; name a file in it"),
         (two, "holds 2 meshes; name one, such as .*two.zip!a.off"),
         (f"{two}!z.obj", "there is no z.obj in .*two.zip; it holds a.off, b/c.obj"),
         (none, "holds no mesh; add one"),
         (f"{text}!a.txt", ".txt is not read; convert"),
-        (f"{cut}!a.off", "cannot be read .*; fetch it again"),
+        (f"{cut}!a.off", "cannot be read .*; fetch or pack it again"),
     ]:
         with pytest.raises(MeshError, match=sentence):
             load_mesh(path)

@@ -244,3 +244,19 @@ def test_a_broken_description_and_a_wrong_category_are_refused(tmp_path):
     assert categories_of("all") == ["chairs", "sofas", "airplanes"]
     with pytest.raises(ValueError, match="no source of shapes"):
         list_shapes("attic", "chairs", train=1)
+
+
+def test_votes_are_a_setting_that_records_from_before_it_do_not_miss(tmp_path):
+    store = Store(tmp_path)
+    prepare([BALLS[0]], store, SMALL, jobs=1)
+    record = store.read_record(BALLS[0])
+    del record["config"]["sign"]  # written before there was a choice
+    store.write_record(BALLS[0], record)
+    winding = store.read_sdf(BALLS[0])
+    assert prepare_shape(BALLS[0], store, SMALL)["status"] == "kept"
+
+    report = prepare([BALLS[0]], store, SMALL.model_copy(update={"sign": "votes"}), jobs=1)
+    assert report.status.tolist() == ["made"]
+    votes, cross = store.read_sdf(BALLS[0]), store.read_sdf(BALLS[0], "CrossSamples")
+    assert 0.95 * 600 < len(votes.sdf) <= 600 and len(cross.sdf) <= 200
+    assert set(votes.sdf.tolist()) <= set(winding.sdf.tolist())  # the same places and distances, less the disputed

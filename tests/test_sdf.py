@@ -10,6 +10,7 @@ from scipy import stats
 from tpl import primitives
 from tpl.meshes import MeshError, Normalization, clean_mesh
 from tpl.sdf import MeshSDF, sample_sdf, sample_surface, signed_distance
+from tpl.votes import VotedSDF
 
 AS_IS = Normalization(np.zeros(3), 1.0)
 T = 0.6 * 2 / 128  # half the thickness of a sheet on the default grid
@@ -236,3 +237,51 @@ def test_near_the_face_of_a_box():
     flat = (np.abs(points[close]) < 0.4).sum(axis=1) == 2  # far from the edges, so that one face gives the distance
     assert sdf[close][flat].std() == pytest.approx(0.0005**0.5, rel=0.03)
     assert abs(sdf[close][flat].mean()) < 1e-3
+
+
+# ------------------------------------------------------------------------------------ DeepSDF's votes
+
+
+def voted(mesh, **options):
+    clean = clean_mesh(mesh, rng(), **options)
+    return VotedSDF(clean, AS_IS, rng())
+
+
+def test_votes_agree_on_a_sphere_and_with_the_winding_number():
+    ball, points = trimesh.creation.icosphere(4, radius=0.7), cube(5000)
+    votes, winding = voted(ball)(points), signed_distance(ball)(points)
+    known = ~np.isnan(votes)
+    np.testing.assert_allclose(votes[known], winding[known], atol=1e-9)
+    assert (np.abs(winding[~known]) < 1e-3).all() and known.mean() > 0.99  # in the chord of a facet
+    assert (votes[known] < 0).any() and (votes[known] > 0).any()
+
+
+def test_votes_are_those_of_the_nearest_eleven_one_by_one():
+    sdf, points = voted(BOX), cube(200)
+    result = sdf(points)
+    for point, value in zip(points, result, strict=True):
+        nearest = np.argsort(np.linalg.norm(sdf.points - point, axis=1))[:11]
+        ahead = [np.dot(point - sdf.points[n], sdf.normals[n]) > 0 for n in nearest]
+        if len(set(ahead)) == 2:
+            assert np.isnan(value)
+        else:
+            assert value == pytest.approx(EXACT(point[None])[0]) and (value > 0) == ahead[0]
+
+
+def test_votes_dispute_a_sheet_and_its_samples_are_dropped():
+    """A panel has no inside: by votes nearly every point is in dispute, and by our rule none is."""
+    panel = trimesh.Trimesh([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], [[0, 1, 2], [0, 2, 3]], process=False)
+    points = cube(2000) * 0.9
+    assert np.isnan(voted(panel)(points)).mean() > 0.98
+    ball = trimesh.creation.icosphere(3, radius=0.8)
+    shell = trimesh.Trimesh(ball.vertices, ball.faces[ball.triangles_center[:, 1] < 0.7], process=False)
+    clean, chance = clean_mesh(shell, rng()), rng()
+    surface, _, _ = sample_surface(clean, 2000, chance)
+    sdf = VotedSDF(clean, AS_IS, chance)
+    samples = sample_sdf(sdf, surface, 4000, rng())
+    asked = sample_sdf(MeshSDF(clean, AS_IS, cell=0), surface, 4000, rng())
+    assert 0.5 * 4000 < len(samples.sdf) < 4000 and not np.isnan(samples.sdf).any()
+    row = {point.tobytes(): value for point, value in zip(*asked, strict=True)}
+    both = np.array([row[point.tobytes()] for point in samples.points])
+    np.testing.assert_allclose(np.abs(samples.sdf), np.abs(both), atol=1e-6)  # the distance is the same
+    assert (np.sign(samples.sdf) == np.sign(both)).mean() > 0.9  # and the sign, but around the opening

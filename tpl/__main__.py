@@ -1,5 +1,6 @@
 """The command line: `tpl COMMAND --help` tells what each command takes."""
 
+import argparse
 import functools
 import os
 import sys
@@ -11,11 +12,11 @@ import tyro
 import yaml
 from PIL import Image
 
-from tpl.chapters import DEFAULT_PROFILE, Book, pair, publish, run_chapters
+from tpl.chapters import DEFAULT_PROFILE, Book, chosen_parameters, pair, parameters, publish, run_chapters
 from tpl.checking import check_collection, check_shapenet
-from tpl.collection import CollectionConfig, categories_of, check_category, open_collection
+from tpl.collection import Collection, CollectionConfig, categories_of, check_category, open_collection
 from tpl.errors import OutOfTime
-from tpl.files import write_atomically
+from tpl.files import beside, write_atomically
 from tpl.meshes import check_writable, write_mesh
 from tpl.prepare import PrepareConfig
 from tpl.settings import Preset
@@ -100,21 +101,29 @@ def fetch(what: tyro.conf.Positional[Literal["open", "splits"]]) -> None:
 
 def prepare(
     category: str = "all",
-    data: Path = Path("data/quick"),
+    data: Path | None = None,
+    profile: str = DEFAULT_PROFILE,
     config: Annotated[CollectionConfig, tyro.conf.arg(name="")] = CollectionConfig(),  # noqa: B008
     jobs: int = -1,
 ) -> None:
     """Prepare shapes: signed distances, surfaces, frames and views; what is there already is kept.
 
     Args:
-        category: chairs, sofas, airplanes, or all.
-        data: Folder of the collection.
-        config: What it shall hold.
+        category: chairs, sofas, airplanes, or all. Of your own meshes in one folder: what they are.
+        data: Folder of the collection; by default the profile's, with the source at the end: data/quick-folder.
+        profile: A folder of book/profiles: the amounts that are not given here are those of its chapter of shapes.
+        config: What it shall hold. A folder alone implies the source "folder", your own meshes.
         jobs: Processes; -1 is one a core.
     """
-    categories = categories_of(category)
-    collection = open_collection(data, config=config)
-    report = collection.prepare(categories, jobs)
+    if config.folder and config.source == "procedural":
+        config = config.model_copy(update={"source": "folder"})
+    if category != "all" and not config.folder_category and "folder" in config.source.split("+"):
+        config = config.model_copy(update={"folder_category": check_category(category)})
+    source = "" if config.source == "procedural" else config.source
+    folder = data or Path(beside(str(_shapes_of_profile(profile)["data"]), source))
+    collection = Collection(folder, config)
+    categories = collection.categories(category)  # before the folder is made
+    report = open_collection(folder, config=config).prepare(categories, jobs)
     print(report.groupby(["category", "split", "status"]).size().to_string())
     failed = report[report["status"] == "failed"]
     for shape_id, reason in zip(failed["shape_id"], failed["reason"], strict=True):
@@ -189,7 +198,7 @@ def train(
 
     changes = nested({name: yaml.safe_load(value) for name, value in parameter})
     place = training.training_device(device)
-    categories = categories_of(category)
+    collection, categories = _opened(data, category)
     if phase == "embedding":
         config = training.embedding_config(preset, **changes)
         work = functools.partial(experiments.embed_category, config=config)
@@ -207,7 +216,6 @@ def train(
         method = experiments.ENCODER_SDF if phase == "encoder_sdf" else experiments.ENCODER
         config = training.regression_config(preset, **{**ours, **changes})
         work = functools.partial(experiments.regress_category, config=config, method=method)
-    collection = open_collection(data, categories)
     work = functools.partial(work, collection=collection, runs=runs, device=str(place))
     for name, folder in training.side_by_side(work, categories, place).items():
         print(f"{name}: {folder}, {training.RunFolder(folder).facts()['seconds']} s")
@@ -234,8 +242,7 @@ def evaluate(
     from tpl import evaluation, experiments, training
 
     place = training.training_device(device)
-    categories = categories_of(category)
-    collection = open_collection(data, categories)
+    collection, categories = _opened(data, category)
     work = functools.partial(
         experiments.evaluate_category,
         collection=collection,
@@ -295,6 +302,33 @@ def reconstruct(
     print(f"{output}: {len(mesh.faces)} triangles")
 
 
+def config_of(profile: str) -> CollectionConfig:
+    """What a profile's chapter of shapes asks for."""
+    values = _shapes_of_profile(profile)
+    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "validation", "test")}
+    amounts = {name: values[name] for name in PrepareConfig.model_fields if name in values}
+    return CollectionConfig.model_validate({**counts, "seed": values["seed"], "prepare": amounts})
+
+
+def _shapes_of_profile(profile: str) -> dict[str, Any]:
+    book = Book(ROOT)
+    chapter = book.find("01")
+    return parameters(chapter) | chosen_parameters(book, [chapter], profile, {})[chapter.name]
+
+
+def _opened(data: Path, category: str) -> tuple[Collection, list[str]]:
+    """A collection and those of the categories asked for that it has, with what it lacks of them prepared."""
+    categories = open_collection(data).categories(category)
+    return open_collection(data, categories), categories
+
+
+def _asked_profile(arguments: list[str]) -> str:
+    """The profile that a command line names: its amounts are defaults, so they are needed before it is parsed."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--profile", default=DEFAULT_PROFILE, nargs="?")
+    return parser.parse_known_args(arguments)[0].profile or DEFAULT_PROFILE
+
+
 def nested(values: dict[str, Any]) -> dict[str, Any]:
     """`{"model.warp_steps": 4}` as `{"model": {"warp_steps": 4}}`."""
     result: dict[str, Any] = {}
@@ -324,7 +358,10 @@ COMMANDS = {
 def main() -> None:
     """Entry point of `tpl`: a wrong input ends in one sentence and exit status 1."""
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="tpl", description=__doc__)
+        commands = dict(COMMANDS)
+        if sys.argv[1:2] == ["prepare"]:
+            commands["prepare"] = functools.partial(prepare, config=config_of(_asked_profile(sys.argv[2:])))
+        tyro.extras.subcommand_cli_from_dict(commands, prog="tpl", description=__doc__)
     except OutOfTime as error:
         print(f"tpl: {error}", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL)

@@ -55,9 +55,22 @@ class Collection(NamedTuple):
         of_split = "train" if split == "coded" else split
         wanted = [shape for shape in self.listed(category) if shape.split == of_split]
         found = [shape for shape in wanted if self.is_prepared(shape)]
-        if wanted and not found:
+        if not found and (wanted or of_split == "train"):
             raise StoreError(f"no {split} shape of {category} is prepared in {self.folder}: run chapter 01")
         return found[: self.config.coded] if split == "coded" else found
+
+    def categories(self, category: str = "all") -> list[str]:
+        """The categories that a parameter asks for, one by its name or "all", as far as the source has shapes of them.
+
+        Raises:
+            StoreError: It has none.
+            SettingsError: The category does not exist.
+        """
+        found = [name for name in categories_of(category) if self.listed(name)]
+        if not found:
+            wanted = "shapes" if category == "all" else category
+            raise StoreError(f"the source {self.config.source} of {self.folder} has no {wanted}: name another category")
+        return found
 
     def prepare(self, categories: Sequence[str], jobs: int = -1) -> pd.DataFrame:
         """Prepares what is missing; returns the report, a row a shape."""

@@ -5,6 +5,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import joblib
 import numpy as np
@@ -13,11 +14,12 @@ import trimesh
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from tqdm.auto import tqdm
 
-from tpl.meshes import Normalization, clean_mesh
+from tpl.meshes import CleanMesh, MeshError, Normalization, clean_mesh
 from tpl.rendering import FIXED, Camera, easy_camera, hard_camera, render_views
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.shapes import Shape
 from tpl.store import Store, StoreError, check_space
+from tpl.votes import VotedSDF
 
 VIEWS_AROUND = 50  # the camera's 7.2 degree steps
 POOL_POINTS = 64  # points that each training shape lends to the others' cross samples
@@ -38,6 +40,7 @@ class PrepareConfig(BaseModel):
     hard_views: PositiveInt = 50
     image_size: PositiveInt = 224
     seed: NonNegativeInt = 0
+    sign: Literal["winding", "votes"] = "winding"  # who says what is inside; DeepSDF's votes drop what they dispute
 
 
 def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
@@ -88,8 +91,12 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
 
 
 def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
-    """Whether a shape was prepared as it would be now."""
-    return record["config"] == config.model_dump() and record.get("version") == shape.version
+    """Whether a shape was prepared as it would be now.
+
+    A record from before a setting existed was made in the way that has become the setting's default.
+    """
+    made_with = PrepareConfig().model_dump() | record["config"]
+    return made_with == config.model_dump() and record.get("version") == shape.version
 
 
 def cross_pool(shapes: Sequence[Shape], store: Store, seed: int) -> np.ndarray:
@@ -119,7 +126,7 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     else:  # samples of others are in the frame of all faces: only we drop hidden ones
         normalization = Normalization.of(mesh.vertices if "SdfSamples" in given else clean.vertices)
         store.write_normalization(shape, normalization)
-    sdf = MeshSDF(clean, normalization)
+    sdf = _signed_distance(shape, clean, normalization, config)
     if "SurfaceSamples" in given:
         surface = store.read_surface(shape)
     else:
@@ -129,9 +136,12 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         samples = store.read_sdf(shape)
     else:
         samples = sample_sdf(sdf, normalization.apply(surface), config.sdf_samples, rng)
+        if len(samples.sdf) < config.sdf_samples / 2:  # a training uses of each shape as many as the poorest has
+            kept = f"{len(samples.sdf)} of {config.sdf_samples}"
+            raise MeshError(f"the votes agree on the sign of {kept} samples only; take --prepare.sign winding")
         store.write_sdf(shape, samples)
     if given:
-        _check_given(samples, surface, normalization, sdf)
+        _check_given(samples, surface, normalization, MeshSDF(clean, normalization))
     views = _make_views(shape, mesh, clean.vertices, store, config)
     digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + views)
     return {
@@ -179,6 +189,14 @@ def _check_given(samples: SdfSamples, surface: np.ndarray, normalization: Normal
             raise StoreError(f"the given {what} are off the mesh by {error:.3f}: they are of another mesh or frame")
 
 
+def _signed_distance(
+    shape: Shape, clean: CleanMesh, normalization: Normalization, config: PrepareConfig
+) -> MeshSDF | VotedSDF:
+    if config.sign == "votes":
+        return VotedSDF(clean, normalization, _rng(config.seed, shape.id, "votes"))
+    return MeshSDF(clean, normalization)
+
+
 def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     try:
         return prepare_shape(shape, store, config)
@@ -207,12 +225,14 @@ def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig,
 def _try_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndarray, key: list) -> tuple[str, str]:
     try:
         rng = _rng(config.seed, shape.id, "cross")
-        sdf = MeshSDF(clean_mesh(shape.load(), rng), store.read_normalization(shape))
+        sdf = _signed_distance(shape, clean_mesh(shape.load(), rng), store.read_normalization(shape), config)
         uniform = int(CROSS_UNIFORM * config.cross_samples)
         near = rng.choice(pool, config.cross_samples - uniform)
         near = near + rng.normal(scale=CROSS_NOISE, size=near.shape)
         points = np.concatenate([near, rng.uniform(-1, 1, (uniform, 3))]).astype(np.float32)
-        store.write_sdf(shape, SdfSamples(points, sdf(points).astype(np.float32)), "CrossSamples")
+        values = sdf(points).astype(np.float32)
+        known = ~np.isnan(values)
+        store.write_sdf(shape, SdfSamples(points[known], values[known]), "CrossSamples")
         store.write_record(shape, {**(store.read_record(shape) or {}), "cross": key})
         return shape.id, ""
     except Exception as error:  # as above

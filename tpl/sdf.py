@@ -168,9 +168,9 @@ def sample_sdf(sdf: SDF, surface: Float[np.ndarray, "m 3"], count: int, rng: np.
     before you take a part.
 
     Args:
-        sdf: The shape, in UNIT.
+        sdf: The shape, in UNIT. Where it has no answer (NaN), as `VotedSDF` may have none, the sample is dropped.
         surface: Points on it, in UNIT, such as `sample_surface` gives; drawn with replacement.
-        count: How many samples.
+        count: How many samples, those that are dropped included.
         rng: All choices.
 
     Source: DeepSDF's preprocessing (Park et al. 2019).
@@ -182,4 +182,6 @@ def sample_sdf(sdf: SDF, surface: Float[np.ndarray, "m 3"], count: int, rng: np.
     ]
     uniform = rng.uniform(-1, 1, (count - 2 * near, 3))
     points = np.concatenate([*noisy, uniform]).astype(np.float32)
-    return SdfSamples(points, sdf(points.astype(float)).astype(np.float32))
+    values = sdf(points.astype(float)).astype(np.float32)
+    known = ~np.isnan(values)
+    return SdfSamples(points[known], values[known])

@@ -1,11 +1,15 @@
 """Mesh files, plain or in a zip archive: one welded mesh, one colour a face, or one clear sentence why not."""
 
 import io
+import os
+import stat
 import warnings
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
@@ -16,11 +20,13 @@ from trimesh.visual.color import ColorVisuals, uv_to_color
 
 from tpl.meshes.ac3d import read_ac3d
 from tpl.meshes.binary import read_3ds, read_md2
+from tpl.meshes.checking import LARGEST, MOST_FACES, ClaimError, as_utf8, checked
 from tpl.meshes.cleaning import weld
 from tpl.meshes.normalization import MeshError
 from tpl.meshes.parts import Textures
 
 FORMATS = {".obj", ".off", ".ply", ".glb", ".stl", ".ac", ".3ds", ".md2"}
+FARTHEST = 1e30  # single precision ends at 3e38, and lengths are squared
 GREY = np.array([[128, 128, 128, 255]], np.uint8)  # of parts without a colour beside parts with one
 
 
@@ -30,22 +36,23 @@ def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
     Reads OBJ, OFF, PLY, GLB, STL, AC3D, 3DS and MD2, also inside a zip archive of any extension:
     `"sofas.zip!red/sofa.obj"`, or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours
     become one colour a face, textures by their colour at the face's centre; a file without any colour gives a mesh
-    without. Vertices are merged by position, and those of no face dropped.
+    without. Vertices are merged by position, and those of no face dropped. A material or texture that is missing or
+    broken costs its colours only. No archive is unpacked to disk, whatever its members are called.
 
     Args:
         path: The file, or the archive with the file's name in it.
         drop: Names of objects of an AC3D file that are left out.
 
     Raises:
-        MeshError: The file is missing, of another format, unreadable, without faces, or its faces refer to
-            vertices that are missing or not finite.
+        MeshError: The file is missing, of another format, too large, unreadable, cut off, without faces, or
+            its faces refer to vertices that are missing or not finite.
     """
     with _open(str(path)) as (file, kind, resolver), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a reader's complaints about oddities that do no harm
         try:
-            parts = [part for part in _parts(file, kind, resolver, drop) if len(part.faces)]
+            parts = [part for part in _parts(checked(file, kind), kind, resolver, drop) if len(part.faces)]
             colors = [_face_colors(part) for part in parts]
-        except MeshError as error:
+        except (ClaimError, MeshError) as error:
             raise MeshError(f"{path}: {error}") from error
         except Exception as error:  # every reader has its own ways to fail
             reason = " ".join(f"{type(error).__name__} {error}".split())[:120]
@@ -57,8 +64,11 @@ def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
     faces = np.concatenate([part.faces + start for part, start in zip(parts, first[:-1], strict=True)])
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise MeshError(f"{path}: a face names vertex {faces.max()} of {len(vertices)}; the file is damaged, repair it")
-    if not np.isfinite(vertices[faces]).all():
-        broken = int((~np.isfinite(vertices)).any(axis=1).sum())
+    if len(faces) > MOST_FACES:
+        raise MeshError(f"{path}: has {len(faces):,} faces, and {MOST_FACES:,} is the most; simplify the mesh")
+    sound = np.all(np.abs(vertices) < FARTHEST, axis=1)  # false for NaN, too
+    if not sound[faces].all():
+        broken = int((~sound).sum())
         raise MeshError(f"{path}: {broken} of {len(vertices)} vertices are NaN or infinite; repair and export it")
     vertices, faces = weld(vertices, faces)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
@@ -70,13 +80,12 @@ def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
     return mesh
 
 
-def _parts(file: BinaryIO, kind: str, resolver: Resolver | None, drop: Collection[str]) -> list[trimesh.Trimesh]:
-    textures = Textures(resolver.get if resolver else None)
+def _parts(file: BufferedIOBase, kind: str, files: Resolver, drop: Collection[str]) -> list[trimesh.Trimesh]:
     if kind == "ac":
-        return read_ac3d(file.read(), textures, drop)
+        return read_ac3d(file.read(), Textures(files.get), drop)
     if kind in ("3ds", "md2"):
-        return (read_3ds if kind == "3ds" else read_md2)(file.read(), textures)
-    scene = trimesh.load_scene(file, file_type=kind, resolver=resolver, process=False)
+        return (read_3ds if kind == "3ds" else read_md2)(file.read(), Textures(files.get))
+    scene = trimesh.load_scene(file, file_type=kind, resolver=_Utf8(files), process=False)  # pyright: ignore
     return [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
 
 
@@ -112,14 +121,23 @@ def _named(text: bytes, keyword: bytes) -> list[str]:
 
 
 @contextmanager
-def _open(path: str) -> Iterator[tuple[BinaryIO, str, Resolver]]:
+def _open(path: str) -> Iterator[tuple[BufferedIOBase, str, Resolver]]:
     """The bytes of a mesh file, its format in lower case, and where to look for its materials."""
     outer, inner = path, ""
     if "!" in path and not Path(path).exists():
         outer, _, inner = path.rpartition("!")
-    if not Path(outer).is_file():
-        raise MeshError(f"{path}: there is no file {outer}; check the path")
-    if not inner and (Path(outer).suffix.lower() in FORMATS or not is_zipfile(outer)):
+    try:
+        mode = os.stat(outer).st_mode
+        if not stat.S_ISREG(mode):  # a pipe would be waited for
+            what = "a folder; name a file in it" if stat.S_ISDIR(mode) else "no file with contents; check the path"
+            raise MeshError(f"{path}: {outer} is {what}")
+        open(outer, "rb").close()
+    except FileNotFoundError as error:
+        raise MeshError(f"{path}: there is no file {outer}; check the path") from error
+    except OSError as error:  # no permission, a link in a circle
+        raise MeshError(f"{path}: {outer} cannot be opened ({error.strerror}); check what it is") from error
+    suffix = Path(outer).suffix.lower()
+    if not inner and (suffix in FORMATS or (suffix != ".zip" and not is_zipfile(outer))):
         kind = _format(path, outer)
         with open(outer, "rb") as file:
             yield file, kind, _Beside(outer)
@@ -134,8 +152,11 @@ def _open(path: str) -> Iterator[tuple[BinaryIO, str, Resolver]]:
             kind = _format(path, inner)
             folder = inner.rpartition("/")[0]
             yield archive[inner], kind, ZipResolver(archive, namespace=folder or None)  # pyright: ignore
-    except (BadZipFile, NotImplementedError, RuntimeError, OSError) as error:  # damaged, encrypted, cut off
-        raise MeshError(f"{path}: the archive {outer} cannot be read ({error}); fetch it again") from error
+    except ClaimError as error:
+        raise MeshError(f"{path}: {error}") from error
+    except (BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, zlib.error) as error:
+        # damaged, of an unknown compression, encrypted, cut off
+        raise MeshError(f"{path}: the archive {outer} cannot be read ({error}); fetch or pack it again") from error
 
 
 def _only_mesh(path: str, archive: "_Archive") -> str:
@@ -173,6 +194,10 @@ class _Archive(Mapping):
         self.archive = archive
 
     def __getitem__(self, name: str) -> io.BytesIO:
+        size = self.archive.getinfo(name).file_size
+        if size > LARGEST:  # no more than that is ever unpacked, whatever comes out
+            most = f"{LARGEST / 1e6:,.0f} MB"
+            raise ClaimError(f"{name} has {size / 1e6:,.0f} MB unpacked, and {most} is the most; simplify it")
         return io.BytesIO(self.archive.read(name))
 
     def __contains__(self, name: object) -> bool:
@@ -183,6 +208,23 @@ class _Archive(Mapping):
 
     def __len__(self) -> int:
         return len(self.archive.namelist())
+
+
+class _Utf8:
+    """A resolver that hands out material libraries in UTF-8, like the mesh that names their materials, and pictures
+    that can be shown: a broken one counts as missing."""
+
+    def __init__(self, files: Resolver):
+        self.files = files
+
+    def get(self, key: str) -> bytes:
+        data = self.files.get(key)
+        if key.strip().lower().endswith(".mtl"):
+            return as_utf8(data)
+        Image.open(io.BytesIO(data)).load()
+        return data
+
+    __getitem__ = get
 
 
 def _face_colors(part: trimesh.Trimesh) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from tpl.shapes.folder import folder_shapes
 from tpl.shapes.open_collection import open_shapes
 from tpl.shapes.options import SourceOptions
 from tpl.shapes.procedural import procedural_shapes
@@ -21,6 +22,7 @@ ALL = 1_000_000
 SOURCES: dict[str, Callable[[str, Mapping[str, int], int, SourceOptions], list[Shape]]] = {
     "open": open_shapes,
     "shapenet": shapenet_shapes,
+    "folder": folder_shapes,
     "procedural": _procedural,  # endless, so it comes last where sources are joined
 }
 

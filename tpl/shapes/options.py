@@ -16,8 +16,10 @@ class SourceOptions(BaseModel):
     splits: str = ""  # ShapeNet: folder of DeepSDF's split files; <folder>/splits and data/splits are looked at, too
     preprocessed: str = ""  # ShapeNet: files that DeepSDF's tools wrote (SdfSamples, ...), used instead of computed
     views: str = ""  # ShapeNet: the authors' folders of renders, <class>/<id>/{easy,hard}
+    folder_category: str = ""  # of your own meshes that lie in no folder chairs/, sofas/ or airplanes/
     up: Axis = "+y"  # of your own meshes
     front: Axis = "-z"  # of your own meshes
-    split_by: Literal["family", "group"] = "family"  # what the test split holds out: families, or whole groups of them
+    # what the test split holds out: families, whole groups of them, or single shapes (of your own meshes alone)
+    split_by: Literal["family", "group", "random"] = "family"
     most: NonNegativeInt = 0  # shapes of each split; 0 for all that there are
     armchairs_as_sofas: bool = False  # of the open collection: upholstered armchairs count as sofas, too
