@@ -15,6 +15,7 @@ from tpl.chapters import DEFAULT_PROFILE, Book, pair, publish, run_chapters
 from tpl.collection import CollectionConfig, categories_of, check_category, open_collection
 from tpl.errors import OutOfTime
 from tpl.files import write_atomically
+from tpl.isolated import TIMEOUT
 from tpl.meshes import check_writable, write_mesh
 from tpl.settings import Preset
 from tpl.site import build_site
@@ -83,6 +84,8 @@ def prepare(
     data: Path = Path("data/quick"),
     config: Annotated[CollectionConfig, tyro.conf.arg(name="")] = CollectionConfig(),  # noqa: B008
     jobs: int = -1,
+    timeout: float = float(TIMEOUT),
+    cluster: str = "",
 ) -> None:
     """Prepare shapes: signed distances, surfaces, frames and views; what is there already is kept.
 
@@ -91,14 +94,17 @@ def prepare(
         data: Folder of the collection.
         config: What it shall hold.
         jobs: Processes; -1 is one a core.
+        timeout: Seconds that a shape may take; what takes longer is ended and reported as failed.
+        cluster: Address of a dask scheduler, as tcp://10.0.0.1:8786: its workers do it, with the same data folder.
     """
     categories = categories_of(category)
     collection = open_collection(data, config=config)
-    report = collection.prepare(categories, jobs)
+    report = collection.prepare(categories, jobs, timeout, cluster)
     print(report.groupby(["category", "split", "status"]).size().to_string())
     failed = report[report["status"] == "failed"]
     for shape_id, reason in zip(failed["shape_id"], failed["reason"], strict=True):
         print(f"failed: {shape_id}: {reason}")
+    print(f"a row a shape: {data / 'report.csv'}")
 
 
 def train(

@@ -60,12 +60,14 @@ class Collection(NamedTuple):
             raise StoreError(f"no {split} shape of {category} is prepared in {self.folder}: run chapter 01")
         return found[: self.config.coded] if split == "coded" else found
 
-    def prepare(self, categories: Sequence[str], jobs: int = -1) -> pd.DataFrame:
-        """Prepares what is missing; returns the report, a row a shape."""
+    def prepare(
+        self, categories: Sequence[str], jobs: int = -1, timeout: float | int | None = None, cluster: str = ""
+    ) -> pd.DataFrame:
+        """Prepares what is missing, as `prepare` says; returns the report, a row a shape."""
         for category in categories:
             check_category(category)
         shapes = [shape for category in categories for shape in self.listed(category)]
-        return prepare(shapes, self.store, self.config.prepare, jobs)
+        return prepare(shapes, self.store, self.config.prepare, jobs, timeout, cluster)
 
     def _is_prepared(self, shape: Shape, store: Store) -> bool:
         record = store.read_record(shape)
