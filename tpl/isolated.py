@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import cloudpickle
-from joblib import cpu_count
 from tqdm.auto import tqdm
 
 from tpl.errors import PlainError
@@ -109,6 +108,8 @@ def open_pool(jobs: int = -1, timeout: float | int | None = None, cluster: str =
             yield Pool(client.get_executor(pure=False), _call_on_worker, sum(client.nthreads().values()), limit)
             client.run(_release_worker)
         return
+    from joblib import cpu_count  # here, because children do without and start the sooner
+
     cores = cpu_count()
     size = cores if jobs == -1 else jobs
     children = Children(max(1, cores // size))
@@ -265,11 +266,7 @@ def serve() -> None:
     calls: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
     while True:
-        timeout, payload = calls.get()
-        signal.setitimer(signal.ITIMER_REAL, timeout)  # nobody handles the alarm, so the system ends the process
-        result = _make(payload)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        cloudpickle.dump(result, answers)
+        cloudpickle.dump(_attempt(_unpack_and_call, calls.get()), answers)
         answers.flush()
 
 
@@ -281,15 +278,17 @@ def _listen(inbox: BinaryIO, calls: queue.SimpleQueue) -> None:
             os._exit(1)
 
 
-def _make(payload: bytes) -> Any:
-    def unpack_and_call(stream: BinaryIO) -> Any:
-        folder, path = pickle.load(stream)
-        os.chdir(folder)
-        sys.path.extend(entry for entry in path if entry not in sys.path)
-        function, task = pickle.load(stream)
+def _unpack_and_call(timeout: float, payload: bytes) -> Any:
+    stream = io.BytesIO(payload)
+    folder, path = pickle.load(stream)
+    os.chdir(folder)
+    sys.path.extend(entry for entry in path if entry not in sys.path)
+    function, task = pickle.load(stream)  # the first time, this imports what the function needs
+    signal.setitimer(signal.ITIMER_REAL, timeout)  # nobody handles the alarm, so the system ends the process
+    try:
         return function(*task)
-
-    return _attempt(unpack_and_call, (io.BytesIO(payload),))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _attempt(function: Callable[..., Any], task: tuple) -> Any:
