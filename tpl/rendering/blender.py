@@ -26,6 +26,7 @@ from tpl.rendering.raycast import Scene, corner_colors
 
 SAMPLES = 16  # paths a pixel, without a denoiser
 OLDEST, NEWEST = (3, 4), (4, 99)
+PATIENCE = 60.0  # seconds for Blender to say its version
 SCENE = Path(__file__).with_name("blender_scene.py")
 GET = (
     "`apt-get install --no-install-recommends blender`, or name a Blender, or a Python that has the package bpy, "
@@ -46,7 +47,7 @@ def blender_version() -> str:
     Raises:
         BlenderError: There is none, or one that this was not made for.
     """
-    return _found(os.environ.get("TPL_BLENDER") or "blender")
+    return _version(_program())
 
 
 def render_views(
@@ -56,7 +57,7 @@ def render_views(
     samples: int = SAMPLES,
     *,
     threads: int = 1,
-    timeout: float | None = None,
+    timeout: float | int | None = None,
 ) -> UInt8[np.ndarray, "views height width 4"]:
     """The same views as the default renderer's, by Cycles on the CPU, all in one run of Blender.
 
@@ -76,8 +77,8 @@ def render_views(
     """
     check_size(size)
     Scene(mesh)  # refuses what cannot be rendered, in the default renderer's words
-    blender_version()
-    program = os.environ.get("TPL_BLENDER") or "blender"
+    program = _program()
+    _version(program)
     timeout = timeout or 120 + 30 * len(cameras)
     with tempfile.TemporaryDirectory(prefix="tpl-blender-") as name:
         folder = Path(name)
@@ -127,16 +128,24 @@ def _write_job(
     (folder / "job.json").write_text(json.dumps(job))
 
 
+def _program() -> str:
+    name = os.environ.get("TPL_BLENDER") or "blender"
+    path = shutil.which(name)
+    if path is None:
+        raise BlenderError(f"no program {name!r} was found for the renderer blender: {GET}")
+    return path
+
+
 @cache
-def _found(program: str) -> str:
+def _version(program: str) -> str:
     """The version of a Blender, or of a Python with bpy, if it is one that is known to work."""
-    if shutil.which(program) is None:
-        raise BlenderError(f"no program {program!r} was found for the renderer blender: {GET}")
     ask = ["-c", "import bpy; print('Blender', bpy.app.version_string)"] if _is_python(program) else ["--version"]
     try:
-        result = _run([program, *ask], 60)
+        result = _run([program, *ask], PATIENCE)
     except subprocess.TimeoutExpired:
-        raise BlenderError(f"{program} did not say its version within 60 s: {GET}") from None
+        raise BlenderError(f"{program} did not say its version within {PATIENCE:g} s: {GET}") from None
+    except OSError as error:  # a file that is no program
+        raise BlenderError(f"{program} cannot be started ({error.strerror}): {GET}") from error
     found = re.search(r"^Blender (\d+)\.(\d+)\S*", result.stdout, re.MULTILINE)
     if result.returncode or not found:
         raise BlenderError(f"{program} does not say which Blender it is ({_last_line(result)}): {GET}")
@@ -149,7 +158,7 @@ def _is_python(program: str) -> bool:
     return Path(program).name.startswith("python")
 
 
-def _run(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], timeout: float | int) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end; one that takes longer is ended with all that it has started."""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
