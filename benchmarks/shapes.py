@@ -1,9 +1,10 @@
 """Preprocessing: signed distances and views of a mesh."""
 
-import multiprocessing
+import resource
 import statistics
+import tempfile
 import time
-from functools import partial
+from pathlib import Path
 
 import igl
 import numpy as np
@@ -11,12 +12,14 @@ import trimesh
 from sklearn.neighbors import KDTree
 
 from benchmarks.measuring import interleaved, seconds, table
+from tpl.isolated import open_pool
 from tpl.meshes import Normalization, clean_mesh
 from tpl.meshes.rays import RayScene
-from tpl.rendering import easy_camera, render_views
-from tpl.rendering.cameras import FIXED
+from tpl.prepare import PrepareConfig, prepare_shape
+from tpl.rendering import blender, easy_camera, render_views
 from tpl.sdf import MeshSDF, sample_sdf, sample_surface
 from tpl.shapes import Shape, list_shapes
+from tpl.store import Store
 
 
 def chair() -> Shape:
@@ -144,40 +147,101 @@ def rendering() -> list[str]:
     return table("views | a scene each, ms a view | ours | ratio | million rays a second, empty ones counted", rows)
 
 
-def whole_shape(sdf_samples: int, views: int, size: int, seed: int) -> float:
-    """Seconds that one chair takes, all by hand from the library's functions."""
-    start, rng = time.perf_counter(), np.random.default_rng(seed)
-    mesh = list_shapes("procedural", "chairs", train=seed + 1)[seed].load()
-    clean = clean_mesh(mesh, rng)
-    frame = Normalization.of(clean.vertices)
-    function = MeshSDF(clean, frame)
-    surface = sample_surface(clean, 30_000, rng)[0]
-    sample_sdf(function, frame.apply(surface), sdf_samples, rng)
-    render_views(mesh, [FIXED, *(easy_camera(number, rng) for number in range(views - 1))], size)
-    return time.perf_counter() - start
+PAPER = PrepareConfig()
+QUICK = PrepareConfig(sdf_samples=12_000, easy_views=8, hard_views=4, image_size=64)
+SHAPENET = 6000  # about as many shapes as DeepSDF's training splits of the three categories
+
+
+def timed(shape: Shape, root: str, config: PrepareConfig) -> float:
+    """Seconds of the processor that one shape takes from its mesh to its files."""
+    start = time.process_time()
+    prepare_shape(shape, Store(root), config)
+    return time.process_time() - start
+
+
+def measured(config: PrepareConfig, processes: int, count: int) -> tuple[float, float, float]:
+    """Shapes an hour, seconds of the processor a shape (the median), and megabytes a shape on the disk."""
+    shapes = list_shapes("procedural", "chairs", train=count + processes)
+    with tempfile.TemporaryDirectory() as root, open_pool(processes, 3600) as pool:
+        first, rest = shapes[:processes], shapes[processes:]
+        pool.call_all(timed, [(shape, f"{root}/first", QUICK) for shape in first], "")  # everything is imported
+        start = time.perf_counter()
+        spent = pool.call_all(timed, [(shape, f"{root}/rest", config) for shape in rest], "")
+        rate = 3600 * count / (time.perf_counter() - start)
+        stored = sum(file.stat().st_size for file in Path(root, "rest").rglob("*") if file.is_file())
+    return rate, statistics.median(spent), stored / count / 1e6
 
 
 def preparing() -> list[str]:
-    """shapes an hour, and how they grow with processes."""
+    """shapes an hour, and what 6000 cost."""
     rows = []
-    for name, amounts in {"quick": (12_000, 13, 64), "the paper's": (500_000, 100, 224)}.items():
-        rates = []
-        for processes in (1, 2):
-            task, count = partial(whole_shape, *amounts), 4 if name == "quick" else 2
-            with multiprocessing.get_context("spawn").Pool(processes) as pool:
-                pool.map(abs, range(processes))  # the processes exist
-                pool.map(task, [0] * processes)  # and have imported everything
-                start = time.perf_counter()
-                pool.map(task, range(count), chunksize=1)
-                rates.append(3600 * count / (time.perf_counter() - start))
+    for name, config, count in (("quick", QUICK, 8), ("the paper's", PAPER, 2)):
+        rates = [measured(config, processes, count)[0] for processes in (1, 2)]
         rows.append(
             (
-                f"{name}: {amounts[0]:,} samples, {amounts[1]} views of {amounts[2]} px",
+                f"{name}: {config.sdf_samples:,} samples, {views_of(config)} views of {config.image_size} px",
                 *(f"{rate:,.0f}" for rate in rates),
                 f"{rates[1] / rates[0]:.2f}",
+                *(f"{SHAPENET / rate:.1f}" for rate in rates),
             )
         )
-    return table("setting | shapes an hour, 1 process | 2 processes | ratio", rows)
+    head = (
+        "setting | shapes an hour, 1 process | 2 processes | ratio "
+        f"| {SHAPENET:,} shapes, h (extrapolated), 1 process | 2 processes"
+    )
+    return [*table(head, rows), "", ONLY_PROCEDURAL]
 
 
-PARTS = {"sdf": sdf, "rendering": rendering, "preparing": preparing}
+def growth() -> list[str]:
+    """what one shape costs at the paper's setting, and how that grows; seconds of the processor, not of the clock."""
+    changes = [{}, {"sdf_samples": 250_000}, {"sdf_samples": 1_000_000}, {"easy_views": 100, "hard_views": 100}]
+    changes += [{"image_size": 112}, {"image_size": 448}]
+    configs = [PAPER.model_copy(update=change) for change in changes]
+    found = [measured(config, 1, 1)[1:] for config in configs]
+    rows = [
+        (
+            f"{config.sdf_samples:,} samples, {views_of(config)} views of {config.image_size} px",
+            f"{seconds:.2f}",
+            f"{seconds / found[0][0]:.2f}",
+            f"{SHAPENET * seconds / 3600:.1f}",
+            f"{megabytes:.2f}",
+        )
+        for config, (seconds, megabytes) in zip(configs, found, strict=True)
+    ]
+    head = f"a chair | s of one core | ratio | {SHAPENET:,} such shapes, h of one core (extrapolated) | MB a shape"
+    return [*table(head, rows), "", blender_line(), "", ONLY_PROCEDURAL]
+
+
+ONLY_PROCEDURAL = (
+    f"Extrapolated is the rate of procedural chairs, of 1000 to 3000 faces, times {SHAPENET:,}; "
+    "many of ShapeNet's meshes have more, and none was measured here."
+)
+
+
+def views_of(config: PrepareConfig) -> int:
+    return config.easy_views + config.hard_views + 1
+
+
+def blender_line(views: int = 6) -> str:
+    """A view by Blender, where it is."""
+    try:
+        version = blender.blender_version()
+    except blender.BlenderError as error:
+        return f"The renderer blender was not measured: {error}."
+    mesh, rng = chair().load(), np.random.default_rng(0)
+    cameras = [easy_camera(number, rng) for number in range(views)]
+    spent = []
+    for some in (cameras[:1], cameras):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        blender.render_views(mesh, some)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    each = (spent[1] - spent[0]) / (views - 1)
+    return (
+        f"The renderer blender ({version}, one thread, 16 paths a pixel) takes {each:.2f} s of one core for a view of "
+        f"224 px and {spent[0] - each:.1f} s to start: {spent[0] + 100 * each:.0f} s for 101 views (extrapolated "
+        f"from {views}), and {SHAPENET * (spent[0] + 100 * each) / 3600:.0f} h for {SHAPENET:,} shapes on one core."
+    )
+
+
+PARTS = {"sdf": sdf, "rendering": rendering, "preparing": preparing, "growth": growth}

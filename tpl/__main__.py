@@ -17,6 +17,7 @@ from tpl.checking import check_collection, check_shapenet
 from tpl.collection import Collection, CollectionConfig, categories_of, check_category, open_collection
 from tpl.errors import OutOfTime
 from tpl.files import beside, write_atomically
+from tpl.isolated import TIMEOUT
 from tpl.meshes import check_writable, write_mesh
 from tpl.prepare import PrepareConfig
 from tpl.settings import Preset
@@ -105,6 +106,8 @@ def prepare(
     profile: str = DEFAULT_PROFILE,
     config: Annotated[CollectionConfig, tyro.conf.arg(name="")] = CollectionConfig(),  # noqa: B008
     jobs: int = -1,
+    timeout: float = float(TIMEOUT),
+    cluster: str = "",
 ) -> None:
     """Prepare shapes: signed distances, surfaces, frames and views; what is there already is kept.
 
@@ -114,6 +117,8 @@ def prepare(
         profile: A folder of book/profiles: the amounts that are not given here are those of its chapter of shapes.
         config: What it shall hold. A folder alone implies the source "folder", your own meshes.
         jobs: Processes; -1 is one a core.
+        timeout: Seconds that a shape may take; what takes longer is ended and reported as failed.
+        cluster: Address of a dask scheduler, as tcp://10.0.0.1:8786: its workers do it, with the same data folder.
     """
     if config.folder and config.source == "procedural":
         config = config.model_copy(update={"source": "folder"})
@@ -123,11 +128,12 @@ def prepare(
     folder = data or Path(beside(str(_shapes_of_profile(profile)["data"]), source))
     collection = Collection(folder, config)
     categories = collection.categories(category)  # before the folder is made
-    report = open_collection(folder, config=config).prepare(categories, jobs)
+    report = open_collection(folder, config=config).prepare(categories, jobs, timeout, cluster)
     print(report.groupby(["category", "split", "status"]).size().to_string())
     failed = report[report["status"] == "failed"]
     for shape_id, reason in zip(failed["shape_id"], failed["reason"], strict=True):
         print(f"failed: {shape_id}: {reason}")
+    print(f"a row a shape: {folder / 'report.csv'}")
 
 
 def data(

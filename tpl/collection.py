@@ -72,12 +72,14 @@ class Collection(NamedTuple):
             raise StoreError(f"the source {self.config.source} of {self.folder} has no {wanted}: name another category")
         return found
 
-    def prepare(self, categories: Sequence[str], jobs: int = -1) -> pd.DataFrame:
-        """Prepares what is missing; returns the report, a row a shape."""
+    def prepare(
+        self, categories: Sequence[str], jobs: int = -1, timeout: float | int | None = None, cluster: str = ""
+    ) -> pd.DataFrame:
+        """Prepares what is missing, as `prepare` says; returns the report, a row a shape."""
         for category in categories:
             check_category(category)
         shapes = [shape for category in categories for shape in self.listed(category)]
-        return prepare(shapes, self.store, self.config.prepare, jobs)
+        return prepare(shapes, self.store, self.config.prepare, jobs, timeout, cluster)
 
     def adopt(self, other: "Collection", categories: Sequence[str]) -> None:
         """Takes over what another folder has prepared, in the same way, of the shapes that this one lacks."""

@@ -4,18 +4,19 @@ import dataclasses
 import hashlib
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
-import joblib
 import numpy as np
 import pandas as pd
 import trimesh
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
-from tqdm.auto import tqdm
 
+from tpl.files import write_atomically
+from tpl.isolated import Lost, Pool, open_pool
 from tpl.meshes import CleanMesh, MeshError, Normalization, clean_mesh
-from tpl.rendering import FIXED, Camera, easy_camera, hard_camera, render_views
+from tpl.rendering import FIXED, Camera, blender, easy_camera, hard_camera, render_views
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.shapes import Shape
 from tpl.store import Store, StoreError, check_space
@@ -39,6 +40,7 @@ class PrepareConfig(BaseModel):
     easy_views: PositiveInt = 50
     hard_views: PositiveInt = 50
     image_size: PositiveInt = 224
+    renderer: Literal["rays", "blender"] = "rays"  # blender is the paper's: path tracing, and much slower
     seed: NonNegativeInt = 0
     sign: Literal["winding", "votes"] = "winding"  # who says what is inside; DeepSDF's votes drop what they dispute
 
@@ -62,32 +64,65 @@ def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     return {**_key(shape), "status": status, "reason": "", "seconds": seconds, **record["card"]}
 
 
-def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: int = -1) -> pd.DataFrame:
+def prepare(
+    shapes: Sequence[Shape],
+    store: Store,
+    config: PrepareConfig,
+    jobs: int = -1,
+    timeout: float | int | None = None,
+    cluster: str = "",
+) -> pd.DataFrame:
     """Prepares a data set in parallel; what is there already is kept, and a failure stops nothing.
+
+    A shape that takes too long, or takes its process down with it, is a failure like any other.
 
     Args:
         shapes: All shapes of all splits; cross samples are drawn near the training shapes among them.
         store: Where the files go.
         config: How much is kept.
-        jobs: Processes; -1 is one a core. A joblib backend set by the caller, such as dask, is used instead.
+        jobs: Processes; -1 is one a core.
+        timeout: Seconds that a shape may take; None is half an hour, or no limit where `jobs` is 1, which works in
+            this very process.
+        cluster: Address of a dask scheduler whose workers do it instead, as "tcp://10.0.0.1:8786"; they see the
+            store's folder under the same name.
 
     Returns:
-        A row a shape with its `status` (made, kept, failed), the `reason` of a failure, and its quality card.
+        A row a shape with its `status` (made, kept, failed), the `reason` of a failure, its `seconds`, and its quality
+        card. `report.csv` in the store's folder holds the same, and what it said of other shapes before.
 
     Raises:
         StoreError: The disk is too small for what is asked.
+        BlenderError: The renderer is Blender, and there is none.
+        ClusterError: The cluster does not answer.
     """
+    store = Store(store.root.resolve())  # the processes of a cluster start in other folders
+    if config.renderer == "blender" and not cluster:
+        blender.blender_version()  # one clear sentence now, not one a shape
     check_space(store.root, sum(store.read_record(shape) is None for shape in shapes) * _bytes_per_shape(config))
-    rows = _in_parallel(_try_prepare, [(shape, store, config) for shape in shapes], jobs, "shapes")
-    report = pd.DataFrame(rows)
-    if config.cross_samples:
-        ready = {row["shape_id"] for row in rows if row["status"] != "failed"}
-        for category in sorted({shape.category for shape in shapes}):
-            of_category = [s for s in shapes if s.category == category and s.id in ready]
-            failures = _prepare_cross(of_category, store, config, jobs)
-            for shape_id, reason in failures.items():
-                report.loc[report.shape_id == shape_id, ["status", "reason"]] = ["failed", reason]
+    with open_pool(jobs, timeout, cluster) as pool:
+        found = pool.call_all(prepare_shape, [(shape, store, config) for shape in shapes], "shapes")
+        report = pd.DataFrame([_row(shape, result) for shape, result in zip(shapes, found, strict=True)])
+        if config.cross_samples:
+            ready = set(report.shape_id[report.status != "failed"])
+            for category in sorted({shape.category for shape in shapes}):
+                of_category = [s for s in shapes if s.category == category and s.id in ready]
+                failures = _prepare_cross(of_category, store, config, pool)
+                for shape_id, reason in failures.items():
+                    report.loc[report.shape_id == shape_id, ["status", "reason"]] = ["failed", reason]
+    write_report(report, store.root / "report.csv")
     return report
+
+
+def write_report(report: pd.DataFrame, file: Path) -> None:
+    """Writes a report of shapes; the file's rows of other shapes stay."""
+    try:
+        before = pd.read_csv(file, keep_default_na=False, dtype=str)
+        key = before.category + "/" + before.shape_id
+        others = before[~key.isin(report.category + "/" + report.shape_id)]
+    except (OSError, ValueError, AttributeError):  # none, or none of ours
+        others = report[:0]
+    whole = pd.concat([others.astype(object), report.astype(object)]) if len(others) else report
+    write_atomically(file, lambda path: whole.to_csv(path, index=False))
 
 
 def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
@@ -158,7 +193,8 @@ def _make_views(
     """Renders the views that are not given; returns the pixels of all."""
     every = view_cameras(shape.id, vertices, config)
     cameras = {kind: of_kind for kind, of_kind in every.items() if kind not in shape.given}
-    images = render_views(mesh, [camera for of_kind in cameras.values() for camera in of_kind], config.image_size)
+    render = blender.render_views if config.renderer == "blender" else render_views
+    images = render(mesh, [camera for of_kind in cameras.values() for camera in of_kind], config.image_size)
     start = 0
     for kind, of_kind in cameras.items():
         store.write_views(shape, kind, images[start : start + len(of_kind)], of_kind)
@@ -197,14 +233,13 @@ def _signed_distance(
     return MeshSDF(clean, normalization)
 
 
-def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:
-    try:
-        return prepare_shape(shape, store, config)
-    except Exception as error:  # whatever is wrong with one shape is its row's reason
-        return {**_key(shape), "status": "failed", "reason": f"{type(error).__name__}: {error}"}
+def _row(shape: Shape, result: dict | Lost) -> dict:
+    if isinstance(result, Lost):
+        return {**_key(shape), "status": "failed", "reason": result.reason, "seconds": result.seconds}
+    return result
 
 
-def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: int) -> dict[str, str]:
+def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig, pool: Pool) -> dict[str, str]:
     """Writes the shapes' cross samples, near training shapes' surfaces; returns the reasons of failures by shape.
 
     Training shapes learn from them. Those held out have them for the oracle, which fits a code to the truth.
@@ -216,33 +251,23 @@ def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig,
     todo = [shape for shape in shapes if (store.read_record(shape) or {}).get("cross") != key]
     if not todo:
         return {}
-    pool = cross_pool(training, store, config.seed)
-    tasks = [(shape, store, config, pool, key) for shape in todo]
-    failures = _in_parallel(_try_cross, tasks, jobs, f"cross samples, {shapes[0].category}")
-    return {shape_id: reason for shape_id, reason in failures if reason}
+    near = cross_pool(training, store, config.seed)
+    tasks = [(shape, store, config, near, key) for shape in todo]
+    found = pool.call_all(_make_cross, tasks, f"cross samples, {shapes[0].category}")
+    return {shape.id: result.reason for shape, result in zip(todo, found, strict=True) if isinstance(result, Lost)}
 
 
-def _try_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndarray, key: list) -> tuple[str, str]:
-    try:
-        rng = _rng(config.seed, shape.id, "cross")
-        sdf = _signed_distance(shape, clean_mesh(shape.load(), rng), store.read_normalization(shape), config)
-        uniform = int(CROSS_UNIFORM * config.cross_samples)
-        near = rng.choice(pool, config.cross_samples - uniform)
-        near = near + rng.normal(scale=CROSS_NOISE, size=near.shape)
-        points = np.concatenate([near, rng.uniform(-1, 1, (uniform, 3))]).astype(np.float32)
-        values = sdf(points).astype(np.float32)
-        known = ~np.isnan(values)
-        store.write_sdf(shape, SdfSamples(points[known], values[known]), "CrossSamples")
-        store.write_record(shape, {**(store.read_record(shape) or {}), "cross": key})
-        return shape.id, ""
-    except Exception as error:  # as above
-        return shape.id, f"{type(error).__name__}: {error}"
-
-
-def _in_parallel(function, tasks: Sequence[tuple], jobs: int, label: str) -> list:
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
-    results: Iterable = parallel(joblib.delayed(function)(*task) for task in tasks)
-    return list(tqdm(results, total=len(tasks), desc=label, mininterval=1.0))
+def _make_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndarray, key: list) -> None:
+    rng = _rng(config.seed, shape.id, "cross")
+    sdf = _signed_distance(shape, clean_mesh(shape.load(), rng), store.read_normalization(shape), config)
+    uniform = int(CROSS_UNIFORM * config.cross_samples)
+    near = rng.choice(pool, config.cross_samples - uniform)
+    near = near + rng.normal(scale=CROSS_NOISE, size=near.shape)
+    points = np.concatenate([near, rng.uniform(-1, 1, (uniform, 3))]).astype(np.float32)
+    values = sdf(points).astype(np.float32)
+    known = ~np.isnan(values)
+    store.write_sdf(shape, SdfSamples(points[known], values[known]), "CrossSamples")
+    store.write_record(shape, {**(store.read_record(shape) or {}), "cross": key})
 
 
 def _key(shape: Shape) -> dict:
