@@ -240,7 +240,14 @@ def test_a_loss_that_is_not_a_number_stops_the_training_in_words():
     parameter = torch.nn.Parameter(torch.ones(2))
     config = TrainingConfig(epochs=1, precision="fp32", log_every=1)
     with pytest.raises(TrainingInterrupted, match="the loss is nan at step 1"):
-        fit(Diverging(), lambda g, done: torch.ones(2), [Group([parameter], 0.1)], config, steps=3, progress=False)
+        fit(
+            Diverging(),
+            lambda g, step, steps: torch.ones(2),
+            [Group([parameter], 0.1)],
+            config,
+            steps=3,
+            progress=False,
+        )
 
 
 def test_fit_minimises_what_has_a_known_minimum():
@@ -254,7 +261,7 @@ def test_fit_minimises_what_has_a_known_minimum():
 
     bowl = Bowl()
     config = TrainingConfig(epochs=1, precision="fp32")
-    fit(bowl, lambda g, done: None, [Group(bowl.parameters(), 0.05)], config, steps=400, progress=False)
+    fit(bowl, lambda *_: None, [Group(bowl.parameters(), 0.05)], config, steps=400, progress=False)
     torch.testing.assert_close(bowl.place.detach(), torch.tensor([1.0, -2.0]), atol=1e-2, rtol=0)
 
 

@@ -140,7 +140,7 @@ def train_embedding(
     objective = EmbeddingObjective(len(table), config).to(table.device)
     model, codes = objective.model, objective.codes
 
-    def draw(generator: torch.Generator, done: float) -> SDFBatch:
+    def draw(generator: torch.Generator, step: int, steps: int) -> SDFBatch:
         rows = draw_rows(len(table), config.shapes_per_batch, generator)
         return table.draw(rows, config.points_per_shape, generator, config.inside_share, config.cross_share)
 

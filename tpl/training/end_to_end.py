@@ -109,7 +109,7 @@ def train_end_to_end(
     _start(objective, trunk, embedding)
     objective.to(views.device)
 
-    def draw(generator: torch.Generator, done: float) -> ViewSDFBatch:
+    def draw(generator: torch.Generator, step: int, steps: int) -> ViewSDFBatch:
         rows = draw_rows(len(views), config.views_per_batch, generator)
         samples = table.draw(rows, config.points_per_view, generator, config.inside_share, config.cross_share)
         image = color_jitter(views.draw(rows, generator), generator, config.jitter, config.hue)
