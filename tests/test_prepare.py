@@ -232,3 +232,12 @@ def test_a_broken_description_and_a_wrong_category_are_refused(tmp_path):
     assert categories_of("all") == ["chairs", "sofas", "airplanes"]
     with pytest.raises(ValueError, match="no source of shapes"):
         list_shapes("attic", "chairs", train=1)
+
+
+def test_who_only_reads_a_collection_leaves_its_description_alone(tmp_path):
+    file = tmp_path / "collection.json"
+    file.write_text('{"train": 3}')
+    assert open_collection(tmp_path).config.train == 3
+    assert file.read_text() == '{"train": 3}'
+    open_collection(tmp_path, config=CollectionConfig(train=4))
+    assert json.loads(file.read_text())["train"] == 4

@@ -58,6 +58,7 @@ class EndToEndObjective(nn.Module):
         self.config = config
         self.encoder = Encoder(config.encoder)
         self.model = DeepImplicitTemplate(config.model)
+        self.model.warp.compiled = config.compiled
         self.encoder.trunk.requires_grad_(config.trunk == "trained")
 
     def train(self, mode: bool = True) -> "EndToEndObjective":
