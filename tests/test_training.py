@@ -399,7 +399,8 @@ def test_no_step_waits_for_the_device(phase, embedding):
         with Waits() as waits:
             train_on_balls(phase, embedding, epochs)
         counts.append(waits.count)
-    assert counts[0] == counts[1] > 0  # those of the start and of the one line of the history
+    # Those of the start and of the one line of the history; constants are sent once, in the first training.
+    assert counts[0] >= counts[1] > 0
 
 
 def test_the_counter_of_waits_counts():
