@@ -22,6 +22,7 @@ from tpl.training.regression import RegressionConfig, RegressionObjective
 
 SIZES = {64: 24, 128: 12, 224: 6}  # pixels a side, and images in a step
 LATENT, POINTS = 64, 64
+HALF = half_precision("auto", torch.device("cpu"))
 JITTER = transforms.ColorJitter(0.4, 0.4, 0.4, 0.4)
 
 
@@ -43,7 +44,6 @@ def tables(size: int, shapes: int = 48) -> tuple[ViewTable, SDFTable]:
 def phase_2() -> list[str]:
     """a step of phase 2 through the frozen decoder, drawing and augmentation included."""
     rows = []
-    half = half_precision("auto", torch.device("cpu"))
     for size, batch in SIZES.items():
         torch.manual_seed(0)
         views, samples = tables(size)
@@ -69,7 +69,7 @@ def phase_2() -> list[str]:
             rows = draw_rows(len(views), batch, generator)
             drawn = samples.draw(rows, POINTS, generator, 0.4, 0.4)
             image = color_jitter(views.draw(rows, generator), generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
                 terms = ours(ViewSDFBatch(image, drawn.points, drawn.sdf, rows), 1.0)
             sum(terms.values()).backward()
 
@@ -82,7 +82,6 @@ def contrastive() -> list[str]:
     """a step of SimCLR, drawing and augmentation included."""
     crop = transforms.RandomResizedCrop
     rows = []
-    half = half_precision("auto", torch.device("cpu"))
     for size, batch in SIZES.items():
         torch.manual_seed(0)
         views, _ = tables(size)
@@ -99,7 +98,7 @@ def contrastive() -> list[str]:
 
         def step(views=views, ours=ours, batch=batch, generator=generator, config=config):
             pairs = draw_view_pairs(views, draw_rows(len(views), batch, generator), generator, config)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
                 sum(ours(pairs, 0.0).values()).backward()
 
         found = interleaved({"plain": published, "ours": step}, 3)
@@ -110,7 +109,6 @@ def contrastive() -> list[str]:
 def feeding() -> list[str]:
     """images a second of an encoder that draws and augments, against the same one with one constant batch."""
     rows = []
-    half = half_precision("auto", torch.device("cpu"))
     for size, width in ((64, 16), (64, 64), (128, 64), (224, 64)):
         batch = 2 * SIZES[size]
         views, _ = tables(size)
@@ -118,7 +116,7 @@ def feeding() -> list[str]:
         constant = views.draw(draw_rows(48, batch, generator), generator)
 
         def learn(image, encoder=encoder):
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
                 encoder(image).square().mean().backward()
 
         def fed(views=views, learn=learn, generator=generator, batch=batch):

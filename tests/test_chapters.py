@@ -204,6 +204,9 @@ def test_a_run_out_of_time_keeps_what_is_done_and_goes_on(mini_book):
     assert list(folder.glob("*.ipynb")) == [] and read_manifest(folder) == {}
     run_chapters(mini_book, ["01"], minutes=9)
     assert [path.name for path in folder.glob("*.ipynb")] == ["01_cubes.ipynb"]
+    told = []
+    run_chapters(mini_book, ["01"], say=told.append, minutes=9)  # a further piece does nothing twice
+    assert told == ["[1/1] 01_cubes: kept: nothing it depends on has changed"]
 
 
 def test_the_manifest_remembers_what_the_trainings_took(mini_book):

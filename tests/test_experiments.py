@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import trimesh
 
 from tpl.__main__ import train
 from tpl.collection import CollectionConfig, open_collection
@@ -31,7 +32,7 @@ from tpl.experiments import (
 from tpl.inference import OracleConfig, Reconstructor, encode, to_raw
 from tpl.models.encoder import resnet18_trunk
 from tpl.prepare import PrepareConfig
-from tpl.reconstruction import extract_mesh
+from tpl.reconstruction import extract_mesh, extract_meshes
 from tpl.training import (
     RunError,
     contrastive_config,
@@ -112,6 +113,26 @@ def test_evaluated_again_it_reads(experiment):
     assert file.stat().st_mtime_ns == before
 
 
+def test_evaluated_in_processes_its_numbers_are_the_same(experiment):
+    collection, runs, file = experiment
+    before = file.rename(file.with_suffix(".before"))
+    again = evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2, jobs=2)
+    one, other = (read_results(path).drop(columns="seconds") for path in (before, again))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-5)
+
+
+def test_codes_decoded_side_by_side_give_the_meshes_of_each_alone(experiment):
+    _, runs, _ = experiment
+    model, codes, _ = load_embedding(runs / "sofas" / "embedding")
+    codes = torch.cat([codes, codes.mean(dim=0, keepdim=True)])
+    together = extract_meshes(model.shapes(codes), len(codes), 24)
+    for code, mesh in zip(codes, together, strict=True):
+        alone = extract_mesh(model.shape(code), 24)
+        assert isinstance(mesh, trimesh.Trimesh) and np.array_equal(mesh.faces, alone.faces)
+        # The products of a batch are rounded in another order; a network that has learnt little is flat.
+        np.testing.assert_allclose(mesh.vertices, alone.vertices, atol=5e-6)
+
+
 def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment):
     collection, runs, _ = experiment
     arm = Reconstructor.load(runs, "sofas", phase="encoder_sdf")
@@ -119,7 +140,6 @@ def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment
     assert gallery.nearest_to_images(gallery.views).tolist() == gallery.owner.tolist()
     assert gallery.nearest_to_codes(gallery.codes).tolist() == [0, 1, 2]
     assert gallery.nearest_coded(arm.codes.numpy()).tolist() == [0, 1]
-    assert gallery.mesh(1).volume == pytest.approx(collection.shapes("sofas", "train")[1].load().volume)
 
 
 def test_an_end_to_end_arm_is_judged_by_its_own_decoder(experiment):

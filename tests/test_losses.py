@@ -7,7 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from tpl import losses
 from tpl.losses import (
     CURRICULUM,
     byol_loss,
@@ -85,6 +87,34 @@ def test_pointpair_is_limited_and_its_gradient_finite_at_the_identity():
     still = POINTS.clone().requires_grad_()
     pointpair_warp(still, POINTS).backward()
     assert torch.isfinite(still.grad).all()
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor had."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        made = result if isinstance(result, (list, tuple)) else [result]
+        self.numbers = max([self.numbers, *(one.numel() for one in made if isinstance(one, torch.Tensor))])
+        return result
+
+
+def test_pointpair_block_by_block_is_itself_and_never_holds_all_pairs(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(2, 128, 3, generator=generator)
+    moved = (points + 0.5 * torch.rand(2, 128, 3, generator=generator)).requires_grad_()
+    plain = pointpair_warp(moved, points)
+    (gradient,) = torch.autograd.grad(plain, moved)
+    pairs = 2 * 16 * 112
+    monkeypatch.setattr(losses, "PAIRS_AT_ONCE", pairs // 3)  # 5 of 16 points at a time: the last block is smaller
+    with Largest() as largest:
+        blocks = pointpair_warp(moved, points)
+        (of_blocks,) = torch.autograd.grad(blocks, moved)
+    torch.testing.assert_close(blocks, plain)
+    torch.testing.assert_close(of_blocks, gradient)
+    assert gradient.abs().max() > 0 and largest.numbers <= pairs // 3
 
 
 def test_pointpair_says_how_many_points_it_needs():

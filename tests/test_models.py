@@ -22,6 +22,7 @@ from tpl.models import (
     projection_head,
     resnet18_trunk,
 )
+from tpl.models import warp as warp_module
 from tpl.models.encoder import normalise
 from tpl.models.warp import lstm_cell, split_exactly
 from tpl.settings import SettingsError
@@ -101,6 +102,24 @@ def test_lstm_cell_has_the_derivative_of_its_formula():
     cell = torch.randn((3, 2), generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lstm_cell, (gates, cell))
     assert torch.autograd.gradcheck(lambda g: lstm_cell(g, None), (gates,))
+
+
+def test_a_compiled_cell_gives_what_the_plain_one_gives(monkeypatch):
+    """As it is traced; what inductor makes of the trace is torch's own business."""
+    monkeypatch.setattr(warp_module, "BACKEND", "aot_eager")
+    warp_module._compiled.cache_clear()
+    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=3))
+    results = []
+    for compiled in (False, True):
+        warp.compiled = compiled
+        warp.zero_grad()
+        points, latent = (values.requires_grad_() for values in points_and_codes())
+        path = warp(points, latent)
+        (1e-3 * path).sum().backward()
+        results.append([path.detach(), points.grad, latent.grad, *(one.grad for one in warp.parameters())])
+    assert warp_module._compiled.cache_info().currsize == 2  # both directions were compiled
+    warp_module._compiled.cache_clear()
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-7)
 
 
 def test_the_gradient_of_the_hidden_state_is_limited():

@@ -12,8 +12,15 @@ from PIL import Image
 import tpl
 from tpl.__main__ import main
 from tpl.collection import CollectionConfig, open_collection
-from tpl.experiments import ENCODER, embed_category, regress_category
-from tpl.inference import best_phase
+from tpl.experiments import (
+    ENCODER,
+    ENCODER_SDF,
+    END_TO_END,
+    better_encoder,
+    embed_category,
+    regress_category,
+    trained_methods,
+)
 from tpl.photos import (
     FRAMING,
     FetchError,
@@ -414,7 +421,8 @@ def folder(tmp_path_factory):
 def test_tpl_reconstruct_is_there_at_the_top(folder, view):
     mesh, photo = tpl.reconstruct(view, "chairs", folder / "runs", resolution=16)
     assert len(mesh.faces) and photo.image.shape == (32, 32, 3) and photo.source == "alpha"
-    assert best_phase(folder / "runs", "chairs") == "encoder"
+    better = better_encoder(trained_methods(folder / "runs", "chairs"))
+    assert better == ENCODER and better_encoder({END_TO_END, ENCODER, ENCODER_SDF}) == ENCODER_SDF
     with pytest.raises(AttributeError, match="no attribute 'reconstruction_of'"):
         tpl.reconstruction_of  # noqa: B018
     with pytest.raises(RunError):
@@ -437,13 +445,14 @@ def test_the_command_writes_a_mesh_and_a_preview(folder, view, tmp_path, monkeyp
     out, seen = tmp_path / "new" / "chair.glb", tmp_path / "new" / "seen.png"
     command(monkeypatch, tmp_path / "photo.png", "-o", out, "--preview", seen, *places)
     said = capsys.readouterr().out
-    assert "mask: plain background" in said and "the training images" in said
+    assert "mask: plain background" in said
+    assert "distance by pixels: " in said and "distance by codes: " in said and "the training images" in said
     mesh = trimesh.load(out, force="mesh")
     assert f"{len(mesh.faces)} triangles" in said and len(mesh.faces) > 10
     with Image.open(seen) as picture:
         assert picture.height == 256
     command(monkeypatch, tmp_path / "photo.png", "-o", out, *places[:4], "--data", tmp_path, "--resolution", 16)
-    assert "distance: unknown, since" in capsys.readouterr().out
+    assert "distance unknown, since" in capsys.readouterr().out
     command(monkeypatch, tmp_path / "photo.png", "-o", out, "--rectangle", 20, 10, 210, 215, *places)
 
 

@@ -260,3 +260,12 @@ def test_votes_are_a_setting_that_records_from_before_it_do_not_miss(tmp_path):
     votes, cross = store.read_sdf(BALLS[0]), store.read_sdf(BALLS[0], "CrossSamples")
     assert 0.95 * 600 < len(votes.sdf) <= 600 and len(cross.sdf) <= 200
     assert set(votes.sdf.tolist()) <= set(winding.sdf.tolist())  # the same places and distances, less the disputed
+
+
+def test_who_only_reads_a_collection_leaves_its_description_alone(tmp_path):
+    file = tmp_path / "collection.json"
+    file.write_text('{"train": 3}')
+    assert open_collection(tmp_path).config.train == 3
+    assert file.read_text() == '{"train": 3}'
+    open_collection(tmp_path, config=CollectionConfig(train=4))
+    assert json.loads(file.read_text())["train"] == 4

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpl.primitives import box, sphere, torus, translated, union
-from tpl.reconstruction import EmptyShape, evaluate, extract_mesh, remove_floaters, sample_mesh
+from tpl.reconstruction import EmptyShape, evaluate, extract_mesh, extract_meshes, remove_floaters, sample_mesh
 
 
 class Counted:
@@ -232,3 +232,16 @@ def test_meshes_without_a_surface_cannot_be_sampled():
     broken = trimesh.Trimesh([[0, 0, np.nan], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], process=False)
     with pytest.raises(ValueError, match="a vertex is not finite"):
         sample_mesh(broken, 10, rng)
+
+
+def test_side_by_side_each_shape_gives_its_own_mesh_or_its_own_error():
+    balls = [sphere(0.3), sphere(0.7), sphere(-1.0), lambda points: np.full(len(points), np.nan)]
+    first, second, empty, broken = extract_meshes(
+        lambda requests: [ball(points) for ball, points in zip(balls, requests, strict=True)], 4, 20
+    )
+    for ball, mesh in zip(balls, (first, second), strict=False):
+        alone = extract_mesh(ball, 20)
+        assert isinstance(mesh, trimesh.Trimesh)
+        assert np.array_equal(mesh.vertices, alone.vertices) and np.array_equal(mesh.faces, alone.faces)
+    assert isinstance(empty, EmptyShape) and "no surface" in str(empty)
+    assert isinstance(broken, ValueError) and "not finite" in str(broken)

@@ -5,13 +5,16 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import pytest
 import safetensors.torch
 import torch
+from nbclient import NotebookClient
+from traitlets.config import Config
 
 from tpl.datasets import SDFBatch, SDFTable
 from tpl.errors import DEADLINE, OutOfTime
-from tpl.training.embedding import EmbeddingConfig, train_embedding
+from tpl.training.embedding import EmbeddingConfig, EmbeddingObjective, train_embedding
 from tpl.training.loop import ShareError, gathered, share
 
 SMALL = {
@@ -54,6 +57,26 @@ def contrast(file):
     accelerator.backward(loss)
     if accelerator.is_main_process:
         torch.save({"loss": loss.detach(), "gradient": network.weight.grad}, file)
+
+
+def embed(file):
+    """All terms of phase 1 on a batch that two processes share: their values, and the gradients of nets and codes."""
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    torch.manual_seed(0)
+    config = EmbeddingConfig.model_validate({**SMALL, "pointpair_weight": 0.5, "code_weight": 0.1})
+    objective = EmbeddingObjective(8, config)
+    torch.nn.init.normal_(objective.model.warp.affine.weight, std=0.1)  # a warp that has left the identity
+    points = torch.rand(6, 32, 3) - 0.5
+    batch = SDFBatch(points, points.norm(dim=-1) - 0.3, torch.tensor([0, 5, 2, 7, 4, 1]))
+    prepared = accelerator.prepare(objective)
+    terms = prepared(share(batch, accelerator.process_index, accelerator.num_processes), 0.7)
+    accelerator.backward(sum(terms.values()))
+    found = {name: accelerator.reduce(term.detach(), "mean") for name, term in terms.items()}
+    found |= {name: parameter.grad for name, parameter in objective.named_parameters()}
+    if accelerator.is_main_process:
+        torch.save(found, file)
 
 
 def launch(what, argument, processes, **environment):
@@ -117,6 +140,44 @@ def test_contrast_is_against_the_strangers_of_all_processes(tmp_path):
     assert ended.returncode == 0, ended.stderr[-2000:]
     one, two = (torch.load(tmp_path / f"{name}.pt") for name in ("one", "two"))
     torch.testing.assert_close(one, two)
+
+
+def test_gradients_of_phase_1_are_those_of_one_process_with_the_whole_batch(tmp_path):
+    embed(tmp_path / "one.pt")
+    ended = launch("embed", tmp_path / "two.pt", 2)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    one, two = (torch.load(tmp_path / f"{name}.pt") for name in ("one", "two"))
+    assert {"sdf", "pointwise", "pointpair", "code", "codes.weight", "model.warp.code_weight"} <= one.keys()
+    assert all(value.abs().max() > 0 for value in one.values())
+    assert one["codes.weight"][[3, 6]].abs().max() == 0 and one["codes.weight"][5].abs().max() > 0
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-7, msg=name)
+
+
+CELLS = """
+import torch
+from pathlib import Path
+import test_several_processes as t
+from tpl.training.side_by_side import side_by_side
+folder = {folder!r}
+def work(name):
+    t.train(Path(folder) / name)
+    return name.upper()
+print(side_by_side(work, ["two"], torch.device("cpu"), processes=2))
+"""
+
+
+def test_a_chapter_starts_a_training_in_several_processes(tmp_path, monkeypatch):
+    """By accelerate's notebook_launcher, in a kernel, whose forks find each other by gloo."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)]))
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELLS.format(folder=str(tmp_path)))])
+    config = Config({"KernelManager": {"transport_encryption": "auto"}})
+    NotebookClient(notebook, timeout=300, kernel_name="python3", config=config).execute()
+    said = "".join(output.get("text", "") for output in notebook.cells[0].outputs)
+    assert "{'two': 'TWO'}" in said
+    train(tmp_path / "one")
+    assert_equal_weights(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
 def test_a_process_takes_its_part_of_every_field():

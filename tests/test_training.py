@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tpl.datasets import SDFTable, ViewTable
 from tpl.models import DeepImplicitTemplateConfig, EncoderConfig
@@ -23,10 +24,14 @@ from tpl.training import (
     RunError,
     RunFolder,
     TrainingInterrupted,
+    contrastive_config,
+    end_to_end_config,
     fit,
     load_embedding,
     load_regression,
+    train_contrastive,
     train_embedding,
+    train_end_to_end,
     train_regression,
 )
 from tpl.training.embedding import draw_rows, output_steps, project_to_ball, warp_terms
@@ -240,7 +245,14 @@ def test_a_loss_that_is_not_a_number_stops_the_training_in_words():
     parameter = torch.nn.Parameter(torch.ones(2))
     config = TrainingConfig(epochs=1, precision="fp32", log_every=1)
     with pytest.raises(TrainingInterrupted, match="the loss is nan at step 1"):
-        fit(Diverging(), lambda g, done: torch.ones(2), [Group([parameter], 0.1)], config, steps=3, progress=False)
+        fit(
+            Diverging(),
+            lambda g, step, steps: torch.ones(2),
+            [Group([parameter], 0.1)],
+            config,
+            steps=3,
+            progress=False,
+        )
 
 
 def test_fit_minimises_what_has_a_known_minimum():
@@ -254,7 +266,7 @@ def test_fit_minimises_what_has_a_known_minimum():
 
     bowl = Bowl()
     config = TrainingConfig(epochs=1, precision="fp32")
-    fit(bowl, lambda g, done: None, [Group(bowl.parameters(), 0.05)], config, steps=400, progress=False)
+    fit(bowl, lambda *_: None, [Group(bowl.parameters(), 0.05)], config, steps=400, progress=False)
     torch.testing.assert_close(bowl.place.detach(), torch.tensor([1.0, -2.0]), atol=1e-2, rtol=0)
 
 
@@ -346,3 +358,55 @@ def test_views_and_samples_must_be_of_the_same_shapes(embedding):
     shorter = SDFTable(table.samples[:2], table.outside[:2], table.cross[:2])
     with pytest.raises(ValueError, match="3 shapes have views and 2 have SDF samples"):
         train_regression(embedding, disks(), shorter, config, progress=False)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make a GPU and the program wait for each other: a number read from it, or sent to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.count += name in ("_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "equal")
+        return func(*args, **(kwargs or {}))
+
+
+def train_on_balls(phase: str, embedding, epochs: int) -> None:
+    often = dict(epochs=epochs, log_every=1000)
+    encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=3)
+    if phase == "embedding":
+        config = SMALL.model_copy(update={"pointpair_weight": 0.1, "outputs": "curriculum", **often})
+        train_embedding(balls(), config, progress=False)
+    elif phase == "regression":
+        config = regression_config(**often, **encoder, sdf_weight=1.0, cross_share=0.0, precision="fp32")
+        train_regression(embedding, disks(), balls(), config, progress=False)
+    elif phase == "end_to_end":
+        config = end_to_end_config(
+            **often, **encoder, model=MODEL, points_per_view=64, cross_share=0.0, precision="fp32"
+        )
+        train_end_to_end(disks(), balls(), config, progress=False)
+    else:
+        config = contrastive_config(**often, encoder=dict(width=8), method=phase, queue=8, precision="fp32")
+        train_contrastive(disks(), config, progress=False)
+
+
+@pytest.mark.parametrize("phase", ["embedding", "regression", "end_to_end", "simclr", "moco", "byol"])
+def test_no_step_waits_for_the_device(phase, embedding):
+    counts = []
+    for epochs in (2, 6):
+        with Waits() as waits:
+            train_on_balls(phase, embedding, epochs)
+        counts.append(waits.count)
+    # Those of the start and of the one line of the history; constants are sent once, in the first training.
+    assert counts[0] >= counts[1] > 0
+
+
+def test_the_counter_of_waits_counts():
+    values = torch.rand(4)
+    with Waits() as waits:
+        values[0].item()
+        torch.tensor([1.0, 2.0])
+        values[values > 2]
+    assert waits.count >= 3

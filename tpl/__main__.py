@@ -47,8 +47,9 @@ def run(
         chapters: Names, or their beginnings: `03`.
         profile: A folder of book/profiles: which parameters the chapters are run with.
         parameter: One parameter, for the chapters that have it: `-p epochs 3 -p category sofas`.
-        again: Execute the whole book even where nothing has changed since.
-        minutes: Pause after so many; the same command goes on from there. The exit status is 75 until all is done.
+        again: Execute everything even where nothing has changed since.
+        minutes: Pause after so many; the same command goes on from there, and keeps named chapters, too, that have not
+            changed. The exit status is 75 until all is done.
     """
     folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter), again=again, minutes=minutes)
     print(f"the executed chapters: {folder}")
@@ -256,6 +257,7 @@ def evaluate(
         split=split,
         resolution=resolution,
         device=str(place),
+        jobs=training.cores_each(categories, place),
     )
     files = training.side_by_side(work, categories, place)
     rows = pd.concat([evaluation.read_results(file) for file in files.values()])
@@ -304,7 +306,9 @@ def reconstruct(
     for note in photo.notes:
         print(f"note: {note}")
     print(f"mask: {photo.source}")
-    print(f"distance: {photos.sentence_of_distance(photo, data, category)}")
+    encoder = photos.load_reconstructor(category, runs, phase).encoder
+    for sentence in photos.sentences_of_distance(photo, data, category, encoder):
+        print(f"distance {sentence}")
     print(f"{output}: {len(mesh.faces)} triangles")
 
 

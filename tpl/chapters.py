@@ -294,17 +294,17 @@ def run_chapters(
     one replaces the copy of an earlier run and has its entry in the manifest; one that fails stops the run and
     leaves `<chapter>.failed.ipynb`.
 
-    Of the whole book, the first chapters that were executed already as they would be now are kept: the same text,
-    library, parameters, package versions and device, and later than those before them. From the first that was not,
-    all are executed, since each may read what those before it left.
+    Of the whole book, and of chapters that are executed in pieces, the first that were executed already as they would
+    be now are kept: the same text, library, parameters, package versions and device, and later than those before them.
+    From the first that was not, all are executed, since each may read what those before it left.
 
     Args:
         book: The book.
-        names: Chapters, which are executed whatever was before; none for the whole book.
+        names: Chapters, which are executed whatever was before unless `minutes` are given; none for the whole book.
         profile: Which parameters differ from the chapters' defaults.
         given: Parameters that differ from the profile's.
         say: Told what happens.
-        again: Whether the whole book is executed even where nothing has changed.
+        again: Whether all are executed even where nothing has changed.
         minutes: After so many no further chapter is started, and a training that goes on is saved and paused.
 
     Raises:
@@ -316,7 +316,7 @@ def run_chapters(
         check_pair(chapter)
     chosen = chosen_parameters(book, chapters, profile, given or {})
     folder = book.run_folder(profile, str((given or {}).get("source", "")))
-    keeping, newest = not names and not again, ""
+    keeping, newest = (not names or minutes is not None) and not again, ""
     deadline = None if minutes is None else time.time() + 60 * minutes
     for number, chapter in enumerate(chapters, start=1):
         if keeping:

@@ -118,8 +118,8 @@ def open_collection(
         StoreError: `collection.json` is broken, or its shapes come from another source.
         SettingsError: A category does not exist.
     """
-    file = Path(folder) / "collection.json"
-    if config is None and file.exists():
+    file, asked = Path(folder) / "collection.json", config is not None
+    if not asked and file.exists():
         try:
             config = validated(CollectionConfig, json.loads(file.read_text()))
         except ValueError as error:
@@ -128,7 +128,8 @@ def open_collection(
     if source and config.source != source:
         raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
     text = config.model_dump_json(indent=1)
-    write_atomically(file, lambda path: path.write_text(text))
+    if asked or not file.exists():
+        write_atomically(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
     if categories and not all(_complete(collection, category) for category in categories):
         collection.prepare(categories, jobs)

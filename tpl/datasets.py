@@ -4,6 +4,7 @@ Everything is read once and stays on the device: a step draws its batch there, s
 copy stands between the data and the network.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -249,15 +250,22 @@ def color_jitter(
     draws = 2 * torch.rand((4, views, 1, 1), generator=generator, device=device) - 1
     brightness, contrast, saturation = 1 + strength * draws[:3]
     eye = torch.eye(3, device=device)
-    luma = torch.tensor(LUMA, device=device).expand(3, 3)
+    luma = constant(LUMA, device).expand(3, 3)
     angle = 2 * torch.pi * hue * draws[3]
     ones = torch.full((3, 3), 1 / 3, device=device)
-    axis = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / 3**0.5
+    axis = constant(((0.0, -1, 1), (1, 0, -1), (-1, 1, 0)), device) / 3**0.5
     turn = angle.cos() * (eye - ones) + ones + angle.sin() * axis  # Rodrigues, about (1, 1, 1)
     color = brightness * contrast * (turn @ (luma + saturation * (eye - luma)))
     grey = brightness * (luma[0] * images.mean(dim=(2, 3))).sum(dim=1)[:, None, None]
     shifted = torch.baddbmm((1 - contrast) * grey, color, images.flatten(2))
     return shifted.clamp(0, 1).view_as(images)
+
+
+@functools.cache
+def constant(values: tuple, device: torch.device) -> Tensor:
+    """Numbers on a device, sent there once: sent at each step they would make a GPU wait for the program."""
+    with torch.inference_mode(False):  # they may be asked for the first time where nothing is learnt
+        return torch.tensor(values, device=device)
 
 
 def _rows(store: Store, shape: Shape, kind: str) -> np.ndarray:

@@ -3,17 +3,19 @@
 Each function takes a category first and returns a path, so that `side_by_side` can run the categories in processes.
 """
 
-import functools
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import igl
+import joblib
 import numpy as np
-import torch
 import trimesh
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from tpl.collection import Collection
 from tpl.datasets import SDFTable, ViewTable
@@ -33,9 +35,8 @@ from tpl.evaluation import (
 )
 from tpl.files import beside, write_atomically
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
-from tpl.meshes import Normalization, clean_mesh
-from tpl.models import imagenet_trunk
-from tpl.reconstruction import extract_mesh
+from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, imagenet_trunk
+from tpl.reconstruction import extract_meshes
 from tpl.settings import SettingsError
 from tpl.shapes import Shape
 from tpl.store import Store
@@ -79,6 +80,23 @@ FOLDERS = {
     END_TO_END: "end_to_end",
     END_TO_END_CONTRASTIVE: "end_to_end_contrastive",
 }
+
+AT_ONCE = 8
+"""Shapes of a split whose meshes are in memory at the same time."""
+
+
+def better_encoder(methods: Container[str]) -> str:
+    """Of phase 2's encoders among some methods, the one that the book takes where it shows one; the plain one if none.
+
+    It is ours, with the SDF loss, wherever it is trained.
+    """
+    return ENCODER_SDF if ENCODER_SDF in methods else ENCODER
+
+
+def trained_methods(runs: Path | str, category: str) -> list[str]:
+    """The methods that a run holds for a category."""
+    return [method for method, folder in FOLDERS.items() if (Path(runs) / category / folder / "run.json").exists()]
+
 
 PRETRAINED = {"contrastive": "contrastive", "imagenet+contrastive": "contrastive_imagenet"}
 """The run folders of the contrastive trainings, by the start that they give to an end-to-end training."""
@@ -211,6 +229,7 @@ def evaluate_category(
     oracle: OracleConfig | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    jobs: int = 1,
     judged: Collection | None = None,
     methods: Sequence[str] = tuple(FOLDERS),
 ) -> Path:
@@ -220,6 +239,9 @@ def evaluate_category(
     decodes by the decoder that it was trained with. Beside the encoders stand, by phase 1 and the better of its two
     encoders: the shape whose 32 x 32 grey picture is nearest (all training shapes), those whose predicted code is
     nearest (all training shapes, and those with a code of phase 1), the mean code's shape and the oracle's.
+
+    The codes of some shapes are decoded side by side, then measured. On a GPU they are one batch; what a CPU does is
+    shared by `jobs` processes, on which no number depends but the seconds.
 
     Args:
         category: Which.
@@ -231,6 +253,7 @@ def evaluate_category(
         oracle: How codes are fitted.
         draws: Random views of each shape.
         seed: Of all randomness.
+        jobs: Processes on a CPU.
         judged: Another collection, whose split is judged; its rows go into a file of their own.
         methods: Those encoders that are judged, where they have been trained.
     """
@@ -238,9 +261,9 @@ def evaluate_category(
     judged = judged or collection
     oracle = oracle or OracleConfig()
     arms = {
-        method: Reconstructor.load(runs, category, device, folder)
-        for method, folder in FOLDERS.items()
-        if method in methods and (Path(runs) / category / folder / "run.json").exists()
+        method: Reconstructor.load(runs, category, device, FOLDERS[method])
+        for method in trained_methods(runs, category)
+        if method in methods
     }
     if not arms.keys() & set(TWO_PHASE):
         Reconstructor.load(runs, category, device)  # says what is missing
@@ -256,12 +279,13 @@ def evaluate_category(
     if file.exists() and key_file.exists() and json.loads(key_file.read_text()) == key:
         return file  # evaluated already, from the very same weights and shapes
     key_file.unlink(missing_ok=True)
-    best = arms.get(ENCODER_SDF) or arms[ENCODER]
+    better = better_encoder(arms)
+    best = arms[better]
     views, names = split_views(shapes, store, draws, seed)
     flat = views.reshape(-1, *views.shape[2:])
     predicted = {method: encode(arm.encoder, flat) for method, arm in arms.items()}
     gallery = Gallery(collection, category, best)
-    asked = predicted[ENCODER_SDF if ENCODER_SDF in arms else ENCODER].cpu().numpy()
+    asked = predicted[better].cpu().numpy()
     retrieved = {
         "nearest by pixels": gallery.nearest_to_images(flat),
         "nearest by code": gallery.nearest_to_codes(asked),
@@ -269,26 +293,28 @@ def evaluate_category(
     }
     table = SDFTable.read(shapes, store, device, cross)
     fitted = fit_codes(best.model, table, oracle, best.codes)
-    mean = extract_mesh(best.model.shape(mean_code(best.codes)), resolution)
+    mean = _decode(best.model, mean_code(best.codes)[None], resolution)[0]
+    answers = {  # the training shapes that retrieval names for each view
+        method: [gallery.shapes[row] for row in found] for method, found in retrieved.items()
+    }
 
     rows = []
-    for number, shape in enumerate(shapes):
-        truth, normalization = store.read_surface(shape), store.read_normalization(shape)
-        normals = surface_normals(shape, truth)
-        judge = functools.partial(_judge, shape, truth, normals, seed)
-        answers: dict[int, dict] = {}  # several views of a shape often retrieve the same one: it is measured once
-        for column, view in enumerate(names):
-            at = number * len(names) + column
-            for method, arm in arms.items():
-                latent = predicted[method][at]
-                rows.append(judge(view, method, _decode(arm.model, latent, resolution, normalization)))
-            for method, found in retrieved.items():
-                answer = int(found[at])
-                if answer not in answers:
-                    answers[answer] = judge(NO_VIEW, RETRIEVED, functools.partial(gallery.mesh, answer))
-                rows.append({**answers[answer], "view": view, "method": method})
-        rows.append(judge(NO_VIEW, "mean shape", functools.partial(to_raw, mean, normalization)))
-        rows.append(judge(NO_VIEW, "oracle code", _decode(best.model, fitted[number], resolution, normalization)))
+    for first in range(0, len(shapes), AT_ONCE):
+        group = slice(first, first + AT_ONCE)
+        of_views = slice(first * len(names), (first + AT_ONCE) * len(names))
+        made = {
+            method: _decode(arm.model, predicted[method][of_views], resolution, jobs) for method, arm in arms.items()
+        }
+        fits = _decode(best.model, fitted[group], resolution, jobs)
+        found = {method: answer[of_views] for method, answer in answers.items()}
+        tasks = []
+        for number, shape in enumerate(shapes[group]):
+            seen = slice(number * len(names), (number + 1) * len(names))
+            decoded = {method: dict(zip(names, attempts[seen], strict=True)) for method, attempts in made.items()}
+            nearest = {method: dict(zip(names, answer[seen], strict=True)) for method, answer in found.items()}
+            alone = {"mean shape": mean, "oracle code": fits[number]}
+            tasks.append(joblib.delayed(_judge_shape)(shape, store, seed, names, decoded, nearest, alone))
+        rows += [row for of_shape in joblib.Parallel(n_jobs=jobs)(tasks) for row in of_shape]  # type: ignore[union-attr]
     write_results(file, rows, f"{POINTS} points, raw units, grid {resolution}", seed, str(runs))
     write_atomically(key_file, lambda path: path.write_text(json.dumps(key)))
     return file
@@ -309,7 +335,6 @@ class Gallery:
         codes = encode(arm.encoder, self.views).cpu().numpy()
         self.codes = np.stack([codes[self.owner == row].mean(axis=0) for row in range(len(self.shapes))])
         self.learnt = arm.codes.cpu().numpy()  # of the first shapes, as phase 1 left them
-        self._meshes: dict[int, trimesh.Trimesh] = {}
 
     def nearest_to_images(self, images: np.ndarray) -> np.ndarray:
         """Rows of the training shapes that own the most similar 32 x 32 grey pictures."""
@@ -322,13 +347,6 @@ class Gallery:
     def nearest_coded(self, codes: np.ndarray) -> np.ndarray:
         """Rows of the shapes of phase 1 whose learnt codes are nearest."""
         return nearest_by_code(codes, self.learnt)
-
-    def mesh(self, row: int) -> trimesh.Trimesh:
-        """The true mesh of a training shape, raw frame; of one that is open, what can be seen of it."""
-        if row not in self._meshes:
-            mesh = self.shapes[row].load()
-            self._meshes[row] = mesh if mesh.is_watertight else clean_mesh(mesh, np.random.default_rng(0)).mesh
-        return self._meshes[row]
 
 
 def split_views(shapes: list[Shape], store: Store, draws: int, seed: int) -> tuple[np.ndarray, list[str]]:
@@ -351,23 +369,77 @@ def surface_normals(shape: Shape, points: np.ndarray) -> np.ndarray:
     return np.asarray(mesh.face_normals)[np.asarray(nearest)]
 
 
-def _decode(model, latent: torch.Tensor, resolution: int, normalization: Normalization) -> Callable:
-    return lambda: to_raw(extract_mesh(model.shape(latent), resolution), normalization)
+def _decode(
+    model: DeepImplicitTemplate, latent: Float[Tensor, "codes dim"], resolution: int, jobs: int = 1
+) -> list[Attempt]:
+    """The meshes (unit-sphere frame) of codes, side by side: as one batch on a GPU, in processes on a CPU."""
+    start = time.perf_counter()
+    if latent.is_cuda or jobs == 1:
+        meshes = extract_meshes(model.shapes(latent), len(latent), resolution, jobs=jobs)
+    else:
+        parts = [part for part in latent.tensor_split(jobs) if len(part)]
+        weights = model.state_dict()  # a network with weight norm itself cannot be sent
+        tasks = (joblib.delayed(_extract)(model.config, weights, part, resolution) for part in parts)
+        found: Any = joblib.Parallel(n_jobs=jobs)(tasks)
+        meshes = [mesh for of_part in found for mesh in of_part]
+    seconds = (time.perf_counter() - start) / max(1, len(latent))
+    return [Attempt(mesh, seconds) for mesh in meshes]
 
 
-def _judge(
+def _extract(
+    config: DeepImplicitTemplateConfig, weights: dict[str, Tensor], latent: Float[Tensor, "codes dim"], resolution: int
+) -> list[trimesh.Trimesh | Exception]:
+    model = DeepImplicitTemplate(config)
+    model.load_state_dict(weights, strict=True)
+    return extract_meshes(model.shapes(latent), len(latent), resolution)
+
+
+def _judge_shape(
     shape: Shape,
-    truth: np.ndarray,
-    normals: np.ndarray,
+    store: Store,
     seed: int,
-    view: str,
-    method: str,
-    make: Callable[[], trimesh.Trimesh],
-) -> dict:
-    case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
-    made: Attempt = attempt(make)
-    rng = case_rng(seed, shape.id, view, method)
-    return evaluate_reconstruction(case, made.result, truth, normals, rng, made.seconds)
+    names: Sequence[str],
+    decoded: dict[str, dict[str, Attempt]],
+    nearest: dict[str, dict[str, Shape]],
+    alone: dict[str, Attempt],
+) -> list[dict]:
+    """The rows of one shape.
+
+    Args:
+        shape: Of the split.
+        store: Where it is prepared.
+        seed: Of the points that are drawn.
+        names: Of its views.
+        decoded: What each method made of each view (unit-sphere frame).
+        nearest: The training shape with which each method of retrieval answers to each view.
+        alone: What methods made that look at no view.
+    """
+    truth, normalization = store.read_surface(shape), store.read_normalization(shape)
+    normals = surface_normals(shape, truth)
+
+    def judge(view: str, method: str, made: Attempt) -> dict:
+        case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
+        rng = case_rng(seed, shape.id, view, method)
+        return evaluate_reconstruction(case, made.result, truth, normals, rng, made.seconds)
+
+    def in_raw(made: Attempt) -> Attempt:
+        return made if isinstance(made.result, Exception) else replace(made, result=to_raw(made.result, normalization))
+
+    rows, answers = [], {}  # several views of a shape often retrieve the same one: it is measured once
+    for view in names:
+        rows += [judge(view, method, in_raw(made[view])) for method, made in decoded.items()]
+        for method, found in nearest.items():
+            answer = found[view]
+            if answer.id not in answers:
+                answers[answer.id] = judge(NO_VIEW, RETRIEVED, attempt(lambda shape=answer: _what_is_seen(shape)))
+            rows.append({**answers[answer.id], "view": view, "method": method})
+    return rows + [judge(NO_VIEW, method, in_raw(made)) for method, made in alone.items()]
+
+
+def _what_is_seen(shape: Shape) -> trimesh.Trimesh:
+    """The mesh of a training shape, raw frame; of one that is open, the faces that can be seen."""
+    mesh = shape.load()
+    return mesh if mesh.is_watertight else clean_mesh(mesh, np.random.default_rng(0)).mesh
 
 
 # --- contrastive pre-training

@@ -1,6 +1,7 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and large ones in parts that travel."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,3 +25,31 @@ def beside(folder: str, source: str) -> str:
     Without a source it is the folder itself, whatever its shapes are.
     """
     return f"{folder}-{source}" if source else folder
+
+
+PART = 15_000_000
+"""Bytes of a file at the most, where it shall pass through what takes no file of 16 MB."""
+
+
+def cut_into_parts(file: Path) -> None:
+    """Cuts a file that is larger than `PART` bytes into `<name>.part000` and so on."""
+    if file.stat().st_size <= PART:
+        return
+    with file.open("rb") as whole:
+        for number, content in enumerate(iter(lambda: whole.read(PART), b"")):
+            file.with_name(f"{file.name}.part{number:03d}").write_bytes(content)
+    file.unlink()
+
+
+def read_whole(file: Path) -> bytes:
+    """What is in a file, or in the parts that `cut_into_parts` has left of it."""
+    parts = [] if file.exists() else sorted(file.parent.glob(f"{file.name}.part*"))
+    return b"".join(part.read_bytes() for part in parts or [file])
+
+
+def join_parts(folder: Path, target: Path) -> None:
+    """Copies the files of a folder into another one, those cut by `cut_into_parts` as they were."""
+    for file in sorted(folder.iterdir()):  # the parts of a file follow each other
+        name, _, number = file.name.partition(".part")
+        with file.open("rb") as source, (target / name).open("ab" if number else "wb") as whole:
+            shutil.copyfileobj(source, whole)

@@ -151,12 +151,6 @@ class Reconstructor(NamedTuple):
         return extract_mesh(self.model.shape(encode(self.encoder, image[None])[0]), resolution)
 
 
-def best_phase(runs: Path | str, category: str) -> str:
-    """The folder of the best encoder that a run holds for a category; "encoder" where it holds none."""
-    folder = Path(runs) / category
-    return next((phase for phase in ("encoder_sdf", "encoder") if (folder / phase / "run.json").exists()), "encoder")
-
-
 def to_raw(mesh: trimesh.Trimesh, normalization: Normalization) -> trimesh.Trimesh:
     """A mesh of the unit-sphere frame in a shape's raw frame, as the evaluation wants it."""
     moved = mesh.copy()

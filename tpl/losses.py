@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 CURRICULUM = ((0.025, 0.0), (0.01, 0.1), (0.0025, 0.2), (0.0, 0.5))
 """Tolerance epsilon and hardness lambda of the outputs after warp steps 2, 4, 6 and 8 (Deep Implicit Templates)."""
@@ -16,6 +17,7 @@ HUBER_DELTA = 0.25
 PAIR_EPSILON = 0.5
 PAIR_LIMIT = 5.0
 PAIR_SHARE = 8  # the first eighth of the points is paired with the other seven
+PAIRS_AT_ONCE = 2**22  # of which distances are in memory; DIT's batch has 66 million, 262 MB a tensor
 
 
 def curriculum_l1(
@@ -70,15 +72,31 @@ def pointpair_warp(
 ) -> Float[Tensor, ""]:
     """How much more two points of a shape move apart than half their distance, averaged over pairs (Eq. 8).
 
-    The first eighth of a shape's points, which come shuffled, against the others; a pair counts at most 5.
+    The first eighth of a shape's points, which come shuffled, against the others; a pair counts at most 5. Of a large
+    batch a block of pairs is looked at after the other, and again for the gradient, so that none of the tensors over
+    all pairs is ever there.
     """
     count = points.shape[1] // PAIR_SHARE
     if count == 0:
         raise ValueError(f"point pairs need at least {PAIR_SHARE} points a shape, not {points.shape[1]}")
     shift = canonical - points
-    apart = torch.cdist(points[:, :count], points[:, count:])
-    strain = _distance(shift[:, :count], shift[:, count:]) / (apart + 1e-3)
-    return F.relu(strain - PAIR_EPSILON).clamp(max=PAIR_LIMIT).mean()
+    pairs = len(points) * count * (points.shape[1] - count)
+    if pairs <= PAIRS_AT_ONCE:
+        return _strains(shift[:, :count], shift[:, count:], points[:, :count], points[:, count:]) / pairs
+    rows = max(1, PAIRS_AT_ONCE * count // pairs)
+    total = shift.new_zeros(())
+    for first, at in zip(shift[:, :count].split(rows, dim=1), points[:, :count].split(rows, dim=1), strict=True):
+        total = total + checkpoint(
+            _strains, first, shift[:, count:], at, points[:, count:], use_reentrant=False, preserve_rng_state=False
+        )
+    return total / pairs
+
+
+def _strains(shift: Tensor, other_shift: Tensor, points: Tensor, other_points: Tensor) -> Tensor:
+    """Sum of Eq. 8 over all pairs of two sets of points of each shape."""
+    apart = torch.cdist(points, other_points)
+    strain = _distance(shift, other_shift) / (apart + 1e-3)
+    return F.relu(strain - PAIR_EPSILON).clamp(max=PAIR_LIMIT).sum()
 
 
 def code_prior(latent: Float[Tensor, "shapes dim"]) -> Float[Tensor, ""]:

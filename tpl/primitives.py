@@ -9,6 +9,10 @@ SDF = Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]
 """A shape: maps points to their signed distances, in the points' unit, negative inside."""
 
 
+SDFs = Callable[[Sequence[Float[np.ndarray, "_ 3"]]], Sequence[Float[np.ndarray, " _"]]]
+"""Several shapes that are asked at once: maps the points for each to their signed distances from it."""
+
+
 def sphere(radius: float | int) -> SDF:
     """The exact signed distance of a ball around the origin."""
 

@@ -1,8 +1,10 @@
 """From a function back to a mesh: marching cubes that evaluates the function only near its surface."""
 
+from collections.abc import Generator
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
+import joblib
 import numpy as np
 import trimesh
 from jaxtyping import Bool, Float, Int
@@ -10,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
-from tpl.primitives import SDF
+from tpl.primitives import SDF, SDFs
 
 CHUNK = 65_536
 """Points in one call of a signed distance function: fast, and within the memory that a network has."""
@@ -56,22 +58,57 @@ def extract_mesh(
 
     Source: Lorensen and Cline 1987, in the variant of Lewiner et al. 2003 (scikit-image).
     """
-    if resolution < 2:
-        raise ValueError(f"a grid of {resolution} cells a side has no room for a shape; take at least 2")
     if method not in ("coarse_to_fine", "dense"):
         raise ValueError(f"no method {method!r}; take 'coarse_to_fine' or 'dense'")
-    grid = _Grid(sdf, resolution, bound)
-    if method == "dense":
-        grid.ask(np.arange(grid.volume.size))
-    else:
-        _ask_near_surface(grid, lipschitz, truncation)
-    # A surface that runs into nodes which seemed to be far from it is followed.
-    while len(missing := np.flatnonzero(_corners_of_crossed_cells(grid.volume) & ~grid.known)):
-        grid.ask(missing)
-    volume = grid.volume
+    grid = _Grid(resolution, bound)
+    search = _search(grid, lipschitz, truncation) if method == "coarse_to_fine" else _ask_everywhere(grid)
+    _answer([search], lambda requests: [evaluate(sdf, points) for points in requests])
+    return _polygonise(grid)
+
+
+def extract_meshes(
+    sdfs: SDFs,
+    count: int,
+    resolution: int = 64,
+    bound: float | int = 1.0,
+    lipschitz: float | int = 1.5,
+    truncation: float | int = 0.1,
+    jobs: int = 1,
+) -> list[trimesh.Trimesh | Exception]:
+    """The zero level sets of several functions, each as `extract_mesh` gives it, side by side.
+
+    What one function is asked next depends on its last answers alone, so that each question goes to all of them at
+    once: a device gets one large batch where it would get one small batch a function.
+
+    Args:
+        sdfs: Signed distances of all shapes at points for each.
+        count: How many shapes they are.
+        resolution: As for `extract_mesh`, with `bound`, `lipschitz` and `truncation`.
+        jobs: Processes for marching cubes.
+
+    Returns:
+        A mesh a function, or the error that `extract_mesh` would raise.
+    """
+    grids = [_Grid(resolution, bound) for _ in range(count)]
+    errors = _answer([_search(grid, lipschitz, truncation) for grid in grids], sdfs)
+    tasks = (joblib.delayed(_attempt)(grid, error) for grid, error in zip(grids, errors, strict=True))
+    meshes: Any = joblib.Parallel(n_jobs=jobs)(tasks)
+    return meshes
+
+
+def _attempt(grid: "_Grid", error: Exception | None) -> trimesh.Trimesh | Exception:
+    try:
+        return error or _polygonise(grid)
+    except EmptyShape as empty:
+        return empty
+
+
+def _polygonise(grid: "_Grid") -> trimesh.Trimesh:
+    """Marching cubes on the nodes of a grid."""
+    volume, bound = grid.volume, grid.bound
     if volume.min() > 0:
         raise EmptyShape(
-            f"no surface: the function is positive all over [-{bound:g}, {bound:g}]^3, at {resolution} cells "
+            f"no surface: the function is positive all over [-{bound:g}, {bound:g}]^3, at {grid.resolution} cells "
             "a side; train longer, or take more cells"
         )
     # A shell of outside, a thousand times the value beneath it, closes what the volume cuts, a thousandth of
@@ -89,27 +126,57 @@ def evaluate(sdf: SDF, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " 
         ValueError: A value is not finite.
     """
     chunks = [sdf(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)]
-    values = np.concatenate([np.zeros(0, np.float32), *chunks])
+    return _finite(np.concatenate([np.zeros(0, np.float32), *chunks]))
+
+
+def _finite(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
         raise ValueError(f"{bad} of {len(values)} signed distances are not finite; has the training diverged?")
     return values
 
 
+Search = Generator[Float[np.ndarray, "_ 3"], Float[np.ndarray, " _"], Any]
+"""Yields points, and is sent the values of a function there, until it knows enough."""
+
+
+def _answer(searches: list[Search], sdfs: SDFs) -> list[Exception | None]:
+    """Answers several searches in step until the last one ends; returns the error that each has met, if any."""
+    errors: list[Exception | None] = [None] * len(searches)
+    nothing = np.zeros((0, 3))
+    asked = [next(search) for search in searches]
+    open_ = set(range(len(searches)))
+    while open_:
+        answers = sdfs(asked)
+        for number in list(open_):
+            try:
+                asked[number] = searches[number].send(_finite(answers[number]))
+                continue
+            except StopIteration:
+                pass
+            except ValueError as error:
+                errors[number] = error
+            asked[number] = nothing
+            open_.remove(number)
+    return errors
+
+
 class _Grid:
     """The nodes of a cube, by their rows in one long array: what is known of a function there."""
 
-    def __init__(self, sdf: SDF, resolution: int, bound: float | int):
-        self.sdf, self.resolution, self.bound = sdf, resolution, bound
+    def __init__(self, resolution: int, bound: float | int):
+        if resolution < 2:
+            raise ValueError(f"a grid of {resolution} cells a side has no room for a shape; take at least 2")
+        self.resolution, self.bound = resolution, bound
         self.spacing = 2 * bound / resolution
         self.shape = (resolution + 1,) * 3
         self.volume = np.zeros(self.shape, np.float32)  # a value, a settled sign (1 or -1), or 0: unsettled
         self.known = np.zeros(self.shape, bool)  # where it is a value
 
-    def ask(self, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Evaluates the function at nodes."""
+    def ask(self, rows: np.ndarray) -> Generator[np.ndarray, np.ndarray, np.ndarray]:
+        """Asks for the function's values at nodes, and keeps them."""
         nodes = np.stack(np.unravel_index(rows, self.shape), axis=1)
-        values = evaluate(self.sdf, nodes * self.spacing - self.bound)
+        values = yield nodes * self.spacing - self.bound
         # A surface through a node makes triangles without area: move it by a hundred thousandth of a cell.
         values = np.where(np.abs(values) < 1e-5 * self.spacing, -1e-5 * self.spacing, values)
         self.volume.ravel()[rows] = values
@@ -121,21 +188,24 @@ class _Grid:
         return rows[self.volume.ravel()[rows] == 0]
 
     def settle(
-        self, rows: Int[np.ndarray, " n"], values: Float[np.ndarray, " n"], margin: int, slope: float | int
+        self,
+        rows: Int[np.ndarray, " n"],
+        values: Float[np.ndarray, " n"],
+        steps: Int[np.ndarray, "steps 3"],
+        slope: float | int,
     ) -> None:
-        """Signs of the nodes at most `margin` cells away along each axis, and less far than the values allow.
+        """Signs of the nodes that are some steps away, and less far than the values allow.
 
         Args:
             rows: Nodes that were asked.
             values: What they answered.
-            margin: How many cells away nodes are settled, along each axis; 0: the six next ones.
+            steps: Where the other nodes lie, in cells along each axis.
             slope: By how much the function changes at most per unit of length.
         """
         place = np.stack(np.unravel_index(rows, self.shape))
         reach = np.abs(values) / (slope * self.spacing)  # in cells
         sign = np.sign(values).astype(np.float32)
         volume = self.volume.ravel()
-        steps = np.array(list(product(range(-margin, margin + 1), repeat=3))) if margin else _NEXT
         for step in steps:
             there = place + step[:, None]
             near = (reach > np.linalg.norm(step)) & ((there >= 0) & (there <= self.resolution)).all(axis=0)
@@ -144,10 +214,11 @@ class _Grid:
             volume[target[open_]] = sign[near][open_]
 
 
-_NEXT = np.array([(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)])
+def _ask_everywhere(grid: _Grid) -> Search:
+    yield from grid.ask(np.arange(grid.volume.size))
 
 
-def _ask_near_surface(grid: _Grid, lipschitz: float | int, truncation: float | int) -> None:
+def _search(grid: _Grid, lipschitz: float | int, truncation: float | int) -> Search:
     """Asks at as few nodes as settle the sign of all others."""
     slope = 1.05 * lipschitz  # 5 % for rounding
     resolution, every = grid.resolution, np.arange(grid.volume.size).reshape(grid.shape)
@@ -157,13 +228,18 @@ def _ask_near_surface(grid: _Grid, lipschitz: float | int, truncation: float | i
     while margin > 0:
         centres = np.minimum(np.arange(margin, resolution + margin + 1, 2 * margin + 1), resolution)
         rows = grid.unsettled(every[np.ix_(centres, centres, centres)].ravel())
-        grid.settle(rows, grid.ask(rows), margin, slope)
+        around = np.array(list(product(range(-margin, margin + 1), repeat=3)))
+        grid.settle(rows, (yield from grid.ask(rows)), around, slope)
         margin //= 2
     # Every second node, as on a chessboard, settles some of those beside it; what is left is asked.
     rows = grid.unsettled(every.ravel())
     even = rows[np.stack(np.unravel_index(rows, grid.shape)).sum(axis=0) % 2 == 0]
-    grid.settle(even, grid.ask(even), 0, slope)
-    grid.ask(grid.unsettled(rows))
+    beside = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
+    grid.settle(even, (yield from grid.ask(even)), beside, slope)
+    yield from grid.ask(grid.unsettled(rows))
+    # A surface that runs into nodes which seemed to be far from it is followed.
+    while len(missing := np.flatnonzero(_corners_of_crossed_cells(grid.volume) & ~grid.known)):
+        yield from grid.ask(missing)
 
 
 def _corners() -> list[tuple[slice, ...]]:

@@ -27,7 +27,7 @@ from tpl.correspondence import (
     transfer_points,
 )
 from tpl.evaluation import ResultsError, bootstrap_mean, case_rng
-from tpl.experiments import ENCODER, ENCODER_SDF, FOLDERS
+from tpl.experiments import FOLDERS, better_encoder
 from tpl.files import write_atomically
 from tpl.keypoints import find_keypoints, labels_of
 from tpl.meshes import Normalization
@@ -134,8 +134,8 @@ def exemplars_and_targets(
             f"{exemplars} exemplars and at least one target of the {len(shapes)} {trained.category} that have a code: "
             f"take 1 to {len(shapes) - 1} exemplars"
         )
-    method = next((name for name in (ENCODER_SDF, ENCODER) if name in trained.encoders), None)
-    if method is None:
+    method = better_encoder(trained.encoders)
+    if method not in trained.encoders:
         raise ValueError(f"no encoder of {trained.category} in {trained.runs}: run chapter 04")
     known = [locate(trained, *pair) for pair in zip(shapes[: exemplars + coded], codes, strict=False)]
     unseen = trained.collection.shapes(trained.category, "test")[:test]

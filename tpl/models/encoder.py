@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.resnet import BasicBlock
 
+from tpl.datasets import constant
 from tpl.settings import SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -76,7 +77,7 @@ class Encoder(nn.Module):
 
 def normalise(images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views 3 height width"]:
     """Images (RGB in 0 to 1, on white) as a trunk takes them: in ImageNet's units, channels last."""
-    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (constant(values, images.device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 

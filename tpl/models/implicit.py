@@ -1,5 +1,7 @@
 """All shapes of a category as one template, seen through a warp: s(p) = T(W(p, c))."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -8,9 +10,11 @@ from torch import Tensor, nn
 
 from tpl.models.template import Template
 from tpl.models.warp import Warp
-from tpl.primitives import SDF
+from tpl.primitives import SDF, SDFs
 
 CHUNK = 16_384  # points evaluated at once: larger blocks fall out of a CPU's cache and gain nothing
+GPU_CHUNK = 65_536
+ROW = 256  # points of one shape that stand together where several shapes are evaluated at once
 
 
 class DeepImplicitTemplateConfig(BaseModel):
@@ -55,6 +59,31 @@ class DeepImplicitTemplate(nn.Module):
 
         return self._sdf(evaluate)
 
+    def shapes(self, latent: Float[Tensor, "shapes dim"]) -> SDFs:
+        """The signed distance functions of several shapes, evaluated as one batch.
+
+        The points for each are filled up to rows of one length, with a code a row: the code's share of the warp's
+        products is computed once a row.
+
+        Args:
+            latent: The shapes' codes, on the model's device.
+        """
+
+        def sdfs(requests: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+            counts = [-(-len(points) // ROW) for points in requests]
+            rows = np.zeros((sum(counts), ROW, 3), np.float32)
+            ends = np.cumsum(counts)
+            for points, count, end in zip(requests, counts, ends, strict=True):
+                rows[end - count : end].reshape(-1, 3)[: len(points)] = points
+            owner = np.repeat(np.arange(len(requests)), counts)
+            values = self._on_device(lambda chunk, of: self(chunk, latent[of]), rows, owner, length=ROW)
+            return [
+                values[end - count : end].reshape(-1)[: len(points)]
+                for points, count, end in zip(requests, counts, ends, strict=True)
+            ]
+
+        return sdfs
+
     def template_shape(self) -> SDF:
         """The template alone, without any warp (Fig. 8)."""
         return self._sdf(self.template)
@@ -69,13 +98,21 @@ class DeepImplicitTemplate(nn.Module):
 
         return sdf
 
-    def _on_device(self, evaluate, points: np.ndarray) -> np.ndarray:
+    def _on_device(self, evaluate: Callable[..., Tensor], *arrays: np.ndarray, length: int = 1) -> np.ndarray:
+        """Evaluates rows of arrays in blocks that a device has memory for; a row is `length` points."""
         device = self.template.last.weight.device
+        size = (CHUNK if device.type == "cpu" else GPU_CHUNK) // length
         was_training = self.training
         self.eval()
         try:
             with torch.inference_mode():
-                chunks = torch.as_tensor(points, dtype=torch.float32).split(CHUNK)
-                return torch.cat([evaluate(chunk.to(device)).float().cpu() for chunk in chunks]).numpy()
+                chunks = zip(*(_tensor(array).split(size) for array in arrays), strict=True)
+                blocks = [evaluate(*(part.to(device) for part in chunk)).float() for chunk in chunks]
+                return torch.cat(blocks).cpu().numpy()
         finally:
             self.train(was_training)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    tensor = torch.as_tensor(array)
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,5 +1,8 @@
 """The warp W: an LSTM that carries the points of one shape onto the template."""
 
+import functools
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,6 +27,7 @@ class Warp(nn.Module):
         if steps < 1:
             raise ValueError(f"a warp needs at least 1 step, not {steps}")
         self.steps = steps
+        self.compiled = False  # whether training computes the cell's pointwise part by torch.compile: for GPUs
         cell = nn.LSTMCell(latent_dim + 3, hidden)  # PyTorch's own initialisation
         self.code_weight = nn.Parameter(cell.weight_ih.detach()[:, :latent_dim].clone())
         self.point_weight = nn.Parameter(cell.weight_ih.detach()[:, latent_dim:].clone())
@@ -54,7 +58,7 @@ class Warp(nn.Module):
                 gates = F.linear(torch.cat(exact, dim=-1), weight[:, self.hidden_weight.shape[1] :])
             else:
                 gates = F.linear(torch.cat([hidden, *exact], dim=-1), weight)
-            hidden, cell = lstm_cell(gates.add_(code_part), cell)
+            hidden, cell = lstm_cell(gates.add_(code_part), cell, self.compiled and self.training)
             with torch.autocast(device, enabled=False):  # positions keep all their bits
                 scale, shift = self.affine(hidden.float()).chunk(2, dim=-1)
                 points = points + scale * points + shift
@@ -64,14 +68,17 @@ class Warp(nn.Module):
 
 
 def lstm_cell(
-    gates: Float[Tensor, "*batch four_hidden"], cell: Float[Tensor, "*batch hidden"] | None
+    gates: Float[Tensor, "*batch four_hidden"], cell: Float[Tensor, "*batch hidden"] | None, compiled: bool = False
 ) -> tuple[Float[Tensor, "*batch hidden"], Float[Tensor, "*batch hidden"]]:
     """New hidden and cell state from the summed input and hidden products; a missing cell state is zero.
+
+    Compiled, its dozen passes over memory become one forward and one backward. On a CPU, whose time is in the sigmoid,
+    that gains a few per cent and costs up to a minute.
 
     Source: Hochreiter and Schmidhuber 1997, gates in PyTorch's order: input, forget, candidate, output.
     """
     zero = cell is None
-    return _LSTMCell.apply(gates, gates.new_zeros(()) if cell is None else cell, zero)
+    return _LSTMCell.apply(gates, gates.new_zeros(()) if cell is None else cell, zero, compiled)
 
 
 def split_exactly(values: Float[Tensor, "*batch"], dtype: torch.dtype) -> list[Tensor]:
@@ -98,32 +105,60 @@ class _LSTMCell(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, gates: Tensor, cell: Tensor, zero: bool):
-        size = gates.shape[-1] // 4
-        activated = torch.sigmoid(gates)
-        candidate = _tanh(gates[..., 2 * size : 3 * size])
-        enter, forget, _, leave = activated.split(size, dim=-1)
-        new = enter * candidate if zero else torch.addcmul(enter * candidate, forget, cell)
-        squashed = _tanh(new)
-        ctx.save_for_backward(activated, candidate, cell, squashed)
-        ctx.zero = zero
-        return leave * squashed, new
+    def forward(ctx, gates: Tensor, cell: Tensor, zero: bool, compiled: bool):
+        function = _compiled(_forward) if compiled else _forward
+        hidden, new, *kept = function(gates, cell, zero)
+        ctx.save_for_backward(*kept, cell)
+        ctx.zero, ctx.compiled = zero, compiled
+        return hidden, new
 
     @staticmethod
     def backward(ctx, *gradients: Tensor):
-        hidden_gradient, cell_gradient = gradients
-        hidden_gradient = hidden_gradient.clamp(-HIDDEN_GRADIENT_LIMIT, HIDDEN_GRADIENT_LIMIT)
-        activated, candidate, cell, squashed = ctx.saved_tensors
-        size = candidate.shape[-1]
-        enter, forget, _, leave = activated.split(size, dim=-1)
-        inner = (squashed * squashed).neg_().add_(1).mul_(hidden_gradient).mul_(leave).add_(cell_gradient)
-        gates = (1 - activated).mul_(activated)  # sigmoid's derivative; the candidate's part is written over
-        to_enter, to_forget, to_candidate, to_leave = gates.split(size, dim=-1)
-        to_enter.mul_(inner * candidate)
-        to_forget.mul_(torch.zeros_like(inner) if ctx.zero else inner * cell)
-        torch.mul(inner * enter, (candidate * candidate).neg_().add_(1), out=to_candidate)
-        to_leave.mul_(hidden_gradient * squashed)
-        return gates, None if ctx.zero else inner * forget, None
+        function: Callable[..., tuple] = _compiled(_backward) if ctx.compiled else _backward
+        return *function(*gradients, *ctx.saved_tensors, ctx.zero), None, None
+
+
+def _forward(gates: Tensor, cell: Tensor, zero: bool) -> tuple[Tensor, ...]:
+    """Hidden state and cell state, and what the derivative needs: gates, candidate, tanh of the cell state."""
+    size = gates.shape[-1] // 4
+    activated = torch.sigmoid(gates)
+    candidate = _tanh(gates[..., 2 * size : 3 * size])
+    enter, forget, _, leave = activated.split(size, dim=-1)
+    new = enter * candidate if zero else torch.addcmul(enter * candidate, forget, cell)
+    squashed = _tanh(new)
+    return leave * squashed, new, activated, candidate, squashed
+
+
+def _backward(
+    hidden_gradient: Tensor,
+    cell_gradient: Tensor,
+    activated: Tensor,
+    candidate: Tensor,
+    squashed: Tensor,
+    cell: Tensor,
+    zero: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Gradients at the gates and at the cell state before, from those at the hidden and the cell state after."""
+    hidden_gradient = hidden_gradient.clamp(-HIDDEN_GRADIENT_LIMIT, HIDDEN_GRADIENT_LIMIT)
+    size = candidate.shape[-1]
+    enter, forget, _, leave = activated.split(size, dim=-1)
+    inner = (squashed * squashed).neg_().add_(1).mul_(hidden_gradient).mul_(leave).add_(cell_gradient)
+    gates = (1 - activated).mul_(activated)  # sigmoid's derivative; the candidate's part is written over
+    to_enter, to_forget, to_candidate, to_leave = gates.split(size, dim=-1)
+    to_enter.mul_(inner * candidate)
+    to_forget.mul_(torch.zeros_like(inner) if zero else inner * cell)
+    to_candidate.copy_((candidate * candidate).neg_().add_(1).mul_(inner).mul_(enter))
+    to_leave.mul_(hidden_gradient * squashed)
+    return gates, None if zero else inner * forget
+
+
+BACKEND = "inductor"
+"""What torch.compile makes kernels by."""
+
+
+@functools.cache
+def _compiled(function: Callable[..., tuple]) -> Callable[..., tuple]:
+    return torch.compile(function, backend=BACKEND, fullgraph=True)
 
 
 def _tanh(values: Tensor) -> Tensor:

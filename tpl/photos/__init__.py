@@ -1,9 +1,9 @@
 """A real photograph as the encoder expects it, or a clear refusal; and how far it is from what was learnt."""
 
 from tpl.photos.cutting import CutOut, cut_out
-from tpl.photos.distance import PhotoDistance, distance_to_training, sentence_of_distance, training_views
+from tpl.photos.distance import PhotoDistance, distance_to_training, sentences_of_distance, training_views
 from tpl.photos.framing import FRAMING, Photo, frame_photo, preview
-from tpl.photos.pipeline import PhotoReconstruction, prepare_photo, reconstruct
+from tpl.photos.pipeline import PhotoReconstruction, load_reconstructor, prepare_photo, reconstruct
 from tpl.photos.reading import ImageError, load_photo
 from tpl.photos.stamps import FetchError, fetch_stamps
 
@@ -20,9 +20,10 @@ __all__ = [
     "fetch_stamps",
     "frame_photo",
     "load_photo",
+    "load_reconstructor",
     "prepare_photo",
     "preview",
     "reconstruct",
-    "sentence_of_distance",
+    "sentences_of_distance",
     "training_views",
 ]

@@ -10,6 +10,8 @@ from sklearn.metrics import pairwise_distances_chunked
 
 from tpl.collection import Collection, open_collection
 from tpl.evaluation import small_grey
+from tpl.inference import encode
+from tpl.models import Encoder
 from tpl.photos.framing import Photo
 from tpl.store import StoreError
 
@@ -98,12 +100,20 @@ def distance_to_training(
     return PhotoDistance(distance, (shape, view), farther, among)
 
 
-def sentence_of_distance(photo: Photo, data: Path | str, category: str) -> str:
-    """The sentence about a photo and the prepared shapes of a folder, or the reason why there is none."""
+def sentences_of_distance(photo: Photo, data: Path | str, category: str, encoder: Encoder) -> list[str]:
+    """What a photo's distances, by pixels and by codes, to the prepared shapes of a folder say; or why there are none.
+
+    Args:
+        photo: As it was framed.
+        data: Folder of the shapes that the encoder has learnt from.
+        category: Which of them.
+        encoder: Makes the codes.
+    """
     if not (Path(data) / "collection.json").exists():
-        return f"unknown, since {data} holds no prepared shapes"
+        return [f"unknown, since {data} holds no prepared shapes"]
     try:
         views = training_views(open_collection(data), category)
     except StoreError as error:
-        return f"unknown: {error}"
-    return distance_to_training(photo.image, views).sentence
+        return [f"unknown: {error}"]
+    ways: dict[str, Describe] = {"pixels": small_grey, "codes": lambda images: encode(encoder, images).cpu().numpy()}
+    return [f"by {way}: {distance_to_training(photo.image, views, see).sentence}" for way, see in ways.items()]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import trimesh
 
 from tpl.collection import check_category
-from tpl.inference import Reconstructor, best_phase
+from tpl.experiments import FOLDERS, better_encoder, trained_methods
+from tpl.inference import Reconstructor
 from tpl.photos.cutting import cut_out
 from tpl.photos.framing import FRAMING, Photo, frame_photo
 from tpl.photos.reading import Picture, load_photo
@@ -44,6 +45,16 @@ def prepare_photo(
     return frame_photo(loaded, cut_out(loaded, mask, rectangle), size, FRAMING[check_category(category)])
 
 
+def load_reconstructor(
+    category: str, runs: Path | str = "runs/quick", phase: str = "auto", device: str = "cpu"
+) -> Reconstructor:
+    """The networks that answer to a photograph; arguments and errors are those of `reconstruct`."""
+    check_category(category)
+    if phase == "auto":
+        phase = FOLDERS[better_encoder(trained_methods(runs, category))]
+    return Reconstructor.load(runs, category, device, phase)
+
+
 def reconstruct(
     picture: Picture,
     category: str,
@@ -75,8 +86,6 @@ def reconstruct(
         RunError: The networks are not trained.
         EmptyShape: The decoded function has no surface.
     """
-    check_category(category)
-    phase = best_phase(runs, category) if phase == "auto" else phase
-    reconstructor = Reconstructor.load(runs, category, device, phase)
+    reconstructor = load_reconstructor(category, runs, phase, device)
     photo = prepare_photo(picture, category, reconstructor.encoder.config.image_size, mask, rectangle)
     return PhotoReconstruction(reconstructor.reconstruct(photo.image, resolution), photo)

@@ -7,7 +7,7 @@ from tpl.training.loop import TrainingConfig, TrainingInterrupted, fit
 from tpl.training.presets import contrastive_config, embedding_config, end_to_end_config, regression_config
 from tpl.training.regression import RegressionConfig, RegressionRun, load_regression, train_regression
 from tpl.training.runs import RunError, RunFolder
-from tpl.training.side_by_side import side_by_side, training_device
+from tpl.training.side_by_side import cores_each, side_by_side, training_device
 
 __all__ = [
     "ContrastiveConfig",
@@ -23,6 +23,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingInterrupted",
     "contrastive_config",
+    "cores_each",
     "embedding_config",
     "end_to_end_config",
     "fit",

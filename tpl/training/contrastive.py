@@ -214,10 +214,9 @@ def train_contrastive(
     # Twice in a batch, a shape would be its own stranger.
     batch = min(config.pairs_per_batch, len(views))
     steps = config.epochs * math.ceil(len(views) / batch)
-    marks = {round(mark * (steps - 1) / (MARKS - 1)): mark for mark in range(MARKS)}
 
-    def draw(generator: torch.Generator, done: float) -> ViewPairBatch:
-        step = round(done * steps)
+    def draw(generator: torch.Generator, step: int, steps: int) -> ViewPairBatch:
+        marks = {round(mark * (steps - 1) / (MARKS - 1)): mark for mark in range(MARKS)}
         if watched is not None and step in marks:
             found = measure(calibrated(objective.online.trunk, views), watched)
             objective.marks[marks[step]] = objective.marks.new_tensor([step, *found])

@@ -58,6 +58,7 @@ class EndToEndObjective(nn.Module):
         self.config = config
         self.encoder = Encoder(config.encoder)
         self.model = DeepImplicitTemplate(config.model)
+        self.model.warp.compiled = config.compiled
         self.encoder.trunk.requires_grad_(config.trunk == "trained")
 
     def train(self, mode: bool = True) -> "EndToEndObjective":
@@ -109,7 +110,7 @@ def train_end_to_end(
     _start(objective, trunk, embedding)
     objective.to(views.device)
 
-    def draw(generator: torch.Generator, done: float) -> ViewSDFBatch:
+    def draw(generator: torch.Generator, step: int, steps: int) -> ViewSDFBatch:
         rows = draw_rows(len(views), config.views_per_batch, generator)
         samples = table.draw(rows, config.points_per_view, generator, config.inside_share, config.cross_share)
         image = color_jitter(views.draw(rows, generator), generator, config.jitter, config.hue)

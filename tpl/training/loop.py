@@ -1,11 +1,14 @@
 """The one training loop: `fit` an objective on batches drawn on the device, resumable at any step."""
 
+import copy
 import json
 import math
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,11 +18,18 @@ import torch.distributed.nn.functional
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from tpl.errors import DEADLINE, OutOfTime, PlainError
+from tpl.files import cut_into_parts, join_parts, write_atomically
+
+SAVING = 5.0
+"""Seconds that are kept free before a deadline, for saving a state."""
+
+WARM_UP, MEASURED = 5, 24
+"""Steps that are taken before the clock starts, and by the clock, where the time given settles their number."""
 
 
 class TrainingConfig(BaseModel):
@@ -31,6 +41,7 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: PositiveInt
+    budget_minutes: NonNegativeFloat = 0.0  # as many steps as fit into so many minutes of training; 0: the epochs
     seed: NonNegativeInt = 0
     schedule: Literal["cosine", "halving", "constant"] = "cosine"
     halvings: PositiveInt = 4  # for "halving": the rate halves at this many equal stages
@@ -53,7 +64,7 @@ class TrainingInterrupted(RuntimeError):
 
 def fit(
     objective: nn.Module,
-    draw: Callable[[torch.Generator, float], Any],
+    draw: Callable[[torch.Generator, int, int], Any],
     groups: list[Group],
     config: TrainingConfig,
     steps: int,
@@ -67,6 +78,10 @@ def fit(
     The randomness of a step is a function of the seed and the step alone. So a training that was killed and goes on
     from its last saved state ends with the very weights of one that was not.
 
+    With `budget_minutes` the number of steps is settled once, before the first: some steps are taken by the clock and
+    undone. It is written beside the states and read from there by all that go on, so that schedules, which run by
+    step, know of no clock.
+
     Started by `accelerate launch`, several processes share each batch: all draw the same one, and each takes its part
     of the shapes. Gradients are those of one process with the whole batch, as far as a term is a mean over shapes (or
     gathers what it compares); batch statistics are shared on GPUs and each process's own on CPUs. A saved state can be
@@ -76,11 +91,12 @@ def fit(
     Args:
         objective: Called with a batch and the share of the training done; returns named, weighted terms. Its
             parameters, and those of `groups`, are on the device that `draw` draws on.
-        draw: Makes a batch, from a generator and the share of the training done.
+        draw: Makes a batch, from a generator, the number of the step, and how many there are to be.
         groups: What is learnt, and how fast.
         config: Seed, schedule, precision.
-        steps: How many batches there are to be, all in all.
-        state: Folder of saved states; nothing is saved or resumed without one.
+        steps: How many batches there are to be, all in all, if no minutes are given.
+        state: Folder of saved states; nothing is saved or resumed without one. Beside it `steps.json` says how many
+            steps the minutes were found to be.
         weight_decay: AdamW's; 0 is Adam.
         label: Name in the progress bar.
         progress: Whether to show one.
@@ -91,7 +107,7 @@ def fit(
 
     Raises:
         TrainingInterrupted: A term is not finite.
-        OutOfTime: `DEADLINE` has passed; the state is saved.
+        OutOfTime: The next steps would not end before `DEADLINE`; the state is saved.
         ShareError: The processes cannot share a batch evenly.
     """
     learnt = [list(group.parameters) for group in groups]
@@ -109,26 +125,36 @@ def fit(
     prepared.train()
     history, first = [], 0
     if state is not None and (saved := latest_state(state)):
-        accelerator.load_state(str(saved), load_kwargs={"weights_only": True})
+        with _whole(saved) as folder:
+            accelerator.load_state(str(folder), load_kwargs={"weights_only": True})
         history = pd.read_csv(saved / "history.csv").to_dict("records")
         first = json.loads((saved / "progress.json").read_text())["step"]
 
     generator = torch.Generator(device)
-    started = time.perf_counter() - (history[-1]["seconds"] if history else 0)
-    saved_at = first
-    sums: dict[str, Tensor] = {}
-    for step in tqdm(range(first, steps), desc=label, initial=first, total=steps, disable=not progress, mininterval=2):
+
+    def take(step: int, steps: int) -> dict[str, Tensor]:
+        """One step, which depends on the seed, its number and the weights alone; returns the terms."""
         done = step / steps
         generator.manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
         for group, parameters in zip(groups, optimizer.param_groups, strict=True):
             parameters["lr"] = group.rate * rate_factor(config, done)
-        batch = share(draw(generator, done), accelerator.process_index, accelerator.num_processes)
+        batch = share(draw(generator, step, steps), accelerator.process_index, accelerator.num_processes)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             terms = prepared(batch, done)
         optimizer.zero_grad()
         accelerator.backward(sum(terms.values()))
         optimizer.step()
+        return terms
+
+    if config.budget_minutes:
+        record = None if state is None else state.with_name("steps.json")
+        steps = settled_steps(config.budget_minutes, take, objective, optimizer, accelerator, record)
+    started = time.perf_counter() - (history[-1]["seconds"] if history else 0)
+    saved_at, line_began = first, time.perf_counter()
+    sums: dict[str, Tensor] = {}
+    for step in tqdm(range(first, steps), desc=label, initial=first, total=steps, disable=not progress, mininterval=2):
+        terms = take(step, steps)
         for name, term in terms.items():  # summed on the device: reading a number would wait for it
             sums[name] = sums.get(name, 0) + term.detach()
 
@@ -146,7 +172,8 @@ def fit(
                 )
             history.append({"step": step + 1, "seconds": time.perf_counter() - started, **row, "loss": loss})
             sums = {}
-            since_saved, late = step + 1 - saved_at, state is not None and is_late(accelerator)
+            needed, line_began = time.perf_counter() - line_began + SAVING, time.perf_counter()
+            since_saved, late = step + 1 - saved_at, state is not None and is_late(accelerator, needed)
             if state is not None and (late or since_saved >= config.save_every) and step + 1 < steps:
                 saved_at = step + 1
                 _save_state(accelerator, state, step + 1, history)
@@ -199,12 +226,59 @@ def gathered(values: Float[Tensor, "shapes dim"]) -> Float[Tensor, "everywhere d
     return torch.cat(torch.distributed.nn.functional.all_gather(values))
 
 
-def is_late(accelerator: Accelerator) -> bool:
-    """Whether the time given is over, by the clock of the first process: all stop at the same step."""
+def is_late(accelerator: Accelerator, needed: float) -> bool:
+    """Whether less time is left than `needed` seconds, by the clock of the first process: all stop at the same step."""
     if DEADLINE not in os.environ:
         return False
-    late = torch.tensor(float(time.time() > float(os.environ[DEADLINE])), device=accelerator.device)
+    late = torch.tensor(float(time.time() + needed > float(os.environ[DEADLINE])), device=accelerator.device)
     return bool(torch.as_tensor(broadcast(late)).item())
+
+
+def settled_steps(
+    minutes: float | int,
+    take: Callable[[int, int], Any],
+    objective: nn.Module,
+    optimizer: Any,
+    accelerator: Accelerator,
+    record: Path | None,
+) -> int:
+    """How many steps of a training fit into so many minutes: as a file says, or measured and written there.
+
+    Args:
+        minutes: Of all pieces of the training together, without what lies between them.
+        take: Takes one step, by its number and that of all.
+        objective: What it changes; it is left as it was, as is the optimizer.
+        optimizer: What else it changes.
+        accelerator: The processes that share the steps.
+        record: The file; none where nothing is kept.
+    """
+    if record is not None and record.exists():
+        return json.loads(record.read_text())["steps"]
+    before = copy.deepcopy((objective.state_dict(), optimizer.state_dict()))
+    # The steps lie in the middle of even stages of the training, since a term may join half-way, and what is done a
+    # few times in all (features that are measured at the first step and the last) is not among them.
+    numbers = [100 * (2 * stage + 1) for stage in range(MEASURED)]
+    for number in [numbers[-1]] * WARM_UP:
+        take(number, 200 * MEASURED)
+    start = _clock(accelerator.device)
+    for number in numbers:
+        take(number, 200 * MEASURED)
+    seconds = (_clock(accelerator.device) - start) / MEASURED
+    objective.load_state_dict(before[0])
+    optimizer.load_state_dict(before[1])
+    found = torch.tensor(max(1, round(60 * minutes / seconds)), device=accelerator.device)
+    steps = int(torch.as_tensor(broadcast(found)).item())  # the first process's count is that of all
+    if record is not None and accelerator.is_main_process:
+        facts = {"steps": steps, "minutes": minutes, "seconds_per_step": seconds}
+        write_atomically(record, lambda path: path.write_text(json.dumps(facts)))
+    return steps
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds, once the device has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def rate_factor(config: TrainingConfig, done: float) -> float:
@@ -243,9 +317,19 @@ def _save_state(accelerator: Accelerator, folder: Path, step: int, history: list
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return
+    for file in list(partial.iterdir()):
+        cut_into_parts(file)
     pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
     (partial / "progress.json").write_text(json.dumps({"step": step}))
     os.replace(partial, whole)  # the move is what makes it a state
     for older in folder.glob("[0-9]*"):
         if older != whole:
             shutil.rmtree(older)
+
+
+@contextmanager
+def _whole(saved: Path) -> Iterator[Path]:
+    """A saved state with its files joined again from the parts that they were cut into."""
+    with tempfile.TemporaryDirectory() as folder:
+        join_parts(saved, Path(folder))
+        yield Path(folder)

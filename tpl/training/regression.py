@@ -113,8 +113,8 @@ def train_regression(
     objective = RegressionObjective(embedding, config).to(views.device)
     coded, nothing = len(embedding.codes), torch.zeros((config.views_per_batch, 0, 3), device=views.device)
 
-    def draw(generator: torch.Generator, done: float) -> ViewSDFBatch:
-        if table is not None and uses_decoder(config, done):
+    def draw(generator: torch.Generator, step: int, steps: int) -> ViewSDFBatch:
+        if table is not None and uses_decoder(config, step / steps):
             rows = draw_rows(len(views), config.views_per_batch, generator)
             samples = table.draw(rows, config.points_per_view, generator, config.inside_share, config.cross_share)
             points, sdf = samples.points, samples.sdf

@@ -2,10 +2,11 @@
 
 runs/<name>/<category>/<phase>/
     config.json         what was asked, and the hash of the data it was asked of
-    model.safetensors   the weights
+    model.safetensors   the weights; if it is large, model.safetensors.part000 and so on, each below 16 MB
     history.csv         the learning curve
     run.json            written last: device, versions, seconds, peak memory, git commit
     state/              while it trains: the last saved state
+    steps.json          how many steps the time given was found to be, where minutes were given
 """
 
 import hashlib
@@ -31,7 +32,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from tpl.errors import PlainError
-from tpl.files import write_atomically
+from tpl.files import cut_into_parts, read_whole, write_atomically
 from tpl.training.loop import Group, TrainingConfig, accelerator_on, fit
 
 REPORTED = ("torch", "torchvision", "accelerate", "numpy", "scikit-image", "trimesh")
@@ -60,8 +61,10 @@ class RunFolder:
         wanted = {"data": data, **config.model_dump(mode="json")}
         file = self.path / "config.json"
         if file.exists():
+            # What was trained before the library had a field was trained with the field's default.
+            defaults = {name: field.default for name, field in type(config).model_fields.items()}
             found = _read_json(file)
-            if found == wanted:
+            if {name: found.get(name, defaults.get(name)) for name in wanted | found} == wanted:
                 return (self.path / "run.json").exists()
             aside = self._set_aside()
             warnings.warn(
@@ -75,7 +78,9 @@ class RunFolder:
     def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float) -> None:
         """Writes the result of a training; `run.json`, which says that it is whole, comes last."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
-        write_atomically(self.path / "model.safetensors", lambda path: safetensors.torch.save_file(tensors, str(path)))
+        file = self.path / "model.safetensors"
+        write_atomically(file, lambda path: safetensors.torch.save_file(tensors, str(path)))
+        cut_into_parts(file)
         write_atomically(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
         facts = json.dumps(describe_run(next(weights.parameters()).device, seconds), indent=1)
         write_atomically(self.path / "run.json", lambda path: path.write_text(facts))
@@ -87,30 +92,22 @@ class RunFolder:
         Raises:
             RunError: There is no finished run, its files are broken, or it is of another model.
         """
-        file = self.path / "model.safetensors"
-        self._require_finished()
+        tensors = self._tensors()
         try:
-            weights.load_state_dict(safetensors.torch.load_file(str(file)), strict=True)
+            weights.load_state_dict(tensors, strict=True)
         except RuntimeError as error:
+            file = self.path / "model.safetensors"
             raise RunError(f"{file} holds another model than its config.json asks for: train it anew") from error
-        except (OSError, safetensors.SafetensorError) as error:
-            raise RunError(f"{file} cannot be read ({error}): remove {self.path} and train anew") from error
         return pd.read_csv(self.path / "history.csv")
 
     def shape_of(self, tensor: str) -> list[int]:
-        """The shape of one tensor of a finished run, without reading the others."""
-        file = self.path / "model.safetensors"
-        self._require_finished()
-        try:
-            with safetensors.safe_open(str(file), framework="pt") as tensors:
-                return tensors.get_slice(tensor).get_shape()
-        except (OSError, safetensors.SafetensorError) as error:
-            raise RunError(f"{file} cannot be read ({error}): remove {self.path} and train anew") from error
+        """The shape of one tensor of a finished run."""
+        return list(self._tensors()[tensor].shape)
 
     def digest(self) -> str:
         """A hash of a finished run's weights, for what is trained on top of them."""
         self._require_finished()
-        return hashlib.sha256((self.path / "model.safetensors").read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(read_whole(self.path / "model.safetensors")).hexdigest()[:16]
 
     def config(self) -> dict[str, Any]:
         """What the run was asked to do: the fields of its configuration.
@@ -127,6 +124,14 @@ class RunFolder:
         """What `run.json` says: device, versions, seconds, peak memory, git commit."""
         self._require_finished()
         return _read_json(self.path / "run.json")
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        self._require_finished()
+        file = self.path / "model.safetensors"
+        try:
+            return safetensors.torch.load(read_whole(file))
+        except (OSError, safetensors.SafetensorError) as error:
+            raise RunError(f"{file} cannot be read ({error}): remove {self.path} and train anew") from error
 
     def _require_finished(self) -> None:
         if not (self.path / "run.json").exists():
