@@ -108,9 +108,9 @@ def prepare(
     collection = open_collection(data, config=config)
     report = collection.prepare(categories, jobs)
     print(report.groupby(["category", "split", "status"]).size().to_string())
-    failed = report[report["status"] == "failed"]
-    for shape_id, reason in zip(failed["shape_id"], failed["reason"], strict=True):
-        print(f"failed: {shape_id}: {reason}")
+    for status, shape_id, reason in zip(report["status"], report["shape_id"], report["reason"], strict=True):
+        if reason:
+            print(f"{status}: {shape_id}: {reason}")
 
 
 def train(

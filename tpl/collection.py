@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt
 
 from tpl.files import write_atomically
-from tpl.prepare import PrepareConfig, is_current, prepare
+from tpl.prepare import PrepareConfig, is_current, is_rejected, prepare
 from tpl.settings import SettingsError, validated
 from tpl.shapes import CATEGORIES, Shape, SourceOptions, list_shapes
 from tpl.store import Store, StoreError
@@ -67,9 +67,20 @@ class Collection(NamedTuple):
         shapes = [shape for category in categories for shape in self.listed(category)]
         return prepare(shapes, self.store, self.config.prepare, jobs)
 
+    def is_complete(self, category: str) -> bool:
+        """Whether every shape that is asked for was prepared or rejected."""
+        store = self.store
+        return all(
+            self._is_prepared(shape, store) or self._is_rejected(shape, store) for shape in self.listed(category)
+        )
+
+    def _is_rejected(self, shape: Shape, store: Store) -> bool:
+        record = store.read_record(shape)
+        return record is not None and is_current(record, shape, self.config.prepare) and is_rejected(record)
+
     def _is_prepared(self, shape: Shape, store: Store) -> bool:
         record = store.read_record(shape)
-        if record is None or not is_current(record, shape, self.config.prepare):
+        if record is None or not is_current(record, shape, self.config.prepare) or is_rejected(record):
             return False
         return not self.config.prepare.cross_samples or "cross" in record
 
@@ -107,7 +118,7 @@ def open_collection(
     text = config.model_dump_json(indent=1)
     write_atomically(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
-    if categories and not all(_complete(collection, category) for category in categories):
+    if not all(collection.is_complete(check_category(category)) for category in categories):
         collection.prepare(categories, jobs)
     return collection
 
@@ -134,9 +145,3 @@ def check_category(category: str) -> str:
     if category not in CATEGORIES:
         raise SettingsError(f"no category is called {category!r}; there is all, {', '.join(CATEGORIES)}")
     return category
-
-
-def _complete(collection: Collection, category: str) -> bool:
-    check_category(category)
-    store = collection.store
-    return all(collection._is_prepared(shape, store) for shape in collection.listed(category))

@@ -12,7 +12,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from tqdm.auto import tqdm
 
-from tpl.meshes import Normalization, clean_mesh
+from tpl.checking import CELLS, SurfaceCheck, check_surface
+from tpl.meshes import CleanMesh, Normalization, clean_mesh
 from tpl.rendering import FIXED, Camera, easy_camera, hard_camera, render_views
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.shapes import Shape
@@ -22,6 +23,8 @@ VIEWS_AROUND = 50  # the camera's 7.2 degree steps
 POOL_POINTS = 64  # points that each training shape lends to the others' cross samples
 CROSS_NOISE = 0.0005**0.5  # unit-sphere lengths: DeepSDF's nearer variance
 CROSS_UNIFORM = 0.25
+CHECK_POINTS = 30_000
+MADE_WELL = "procedural"  # the source whose meshes need no check: solids, watertight by construction
 
 
 class PrepareConfig(BaseModel):
@@ -36,14 +39,16 @@ class PrepareConfig(BaseModel):
     hard_views: PositiveInt = 50
     image_size: PositiveInt = 224
     seed: NonNegativeInt = 0
+    check: bool = True  # found shapes whose signed distance does not show what one sees of them are rejected
 
 
 def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     """Writes all files of one shape but its cross samples, the record last; a shape that is there is left alone.
 
     Returns:
-        The shape's row of the report: `shape_id`, `category`, `split`, `status` (made, kept), `seconds` and its
-        quality card.
+        The shape's row of the report: `shape_id`, `category`, `split`, `status` (made, kept or rejected), the `reason`
+        of a rejection, `seconds`, its quality card, and what the check afterwards found of a shape that is not made by
+        rules. A rejected one leaves nothing but its record.
     """
     start = time.perf_counter()
     record = store.read_record(shape)
@@ -54,7 +59,10 @@ def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         store.write_record(shape, record)
         status = "made"
     seconds = time.perf_counter() - start
-    return {**_key(shape), "status": status, "reason": "", "seconds": seconds, **record["card"]}
+    reason = record.get("rejected", "")
+    status = "rejected" if reason else status
+    check = record.get("check", {})
+    return {**_key(shape), "status": status, "reason": reason, "seconds": seconds, **record["card"], **check}
 
 
 def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: int = -1) -> pd.DataFrame:
@@ -67,7 +75,8 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
         jobs: Processes; -1 is one a core. A joblib backend set by the caller, such as dask, is used instead.
 
     Returns:
-        A row a shape with its `status` (made, kept, failed), the `reason` of a failure, and its quality card.
+        A row a shape with its `status` (made, kept, rejected, failed), the `reason` of a rejection or failure, its
+        quality card and check.
 
     Raises:
         StoreError: The disk is too small for what is asked.
@@ -76,18 +85,25 @@ def prepare(shapes: Sequence[Shape], store: Store, config: PrepareConfig, jobs: 
     rows = _in_parallel(_try_prepare, [(shape, store, config) for shape in shapes], jobs, "shapes")
     report = pd.DataFrame(rows)
     if config.cross_samples:
-        ready = {row["shape_id"] for row in rows if row["status"] != "failed"}
+        ready = {(row["category"], row["shape_id"]) for row in rows if row["status"] in ("made", "kept")}
         for category in sorted({shape.category for shape in shapes}):
-            of_category = [s for s in shapes if s.category == category and s.id in ready]
+            of_category = [s for s in shapes if s.category == category and (category, s.id) in ready]
             failures = _prepare_cross(of_category, store, config, jobs)
             for shape_id, reason in failures.items():
-                report.loc[report.shape_id == shape_id, ["status", "reason"]] = ["failed", reason]
+                row = (report.category == category) & (report.shape_id == shape_id)
+                report.loc[row, ["status", "reason"]] = ["failed", reason]
     return report
 
 
 def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
-    """Whether a shape was prepared as it would be now."""
-    return record["config"] == config.model_dump() and record.get("version") == shape.version
+    """Whether a shape was prepared as it would be now. A field that its record lacks had its default then."""
+    defaults = {name: field.default for name, field in PrepareConfig.model_fields.items() if not field.is_required()}
+    return {**defaults, **record["config"]} == config.model_dump() and record.get("version") == shape.version
+
+
+def is_rejected(record: dict) -> bool:
+    """Whether the check afterwards turned a shape down."""
+    return bool(record.get("rejected"))
 
 
 def cross_pool(shapes: Sequence[Shape], store: Store, seed: int) -> np.ndarray:
@@ -112,6 +128,12 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     rng = _rng(config.seed, shape.id, "samples")
     clean = clean_mesh(mesh, rng)
     normalization = Normalization.of(clean.vertices)
+    checked: dict = {}
+    if config.check and shape.source != MADE_WELL:
+        check = _check(clean, normalization, _rng(config.seed, shape.id, "check"))
+        checked["check"] = dataclasses.asdict(check)
+        if check.reason:
+            return {**_record(shape, config, clean), **checked, "rejected": check.reason}
     surface, _, _ = sample_surface(clean, config.surface_points, rng)
     samples = sample_sdf(MeshSDF(clean, normalization), normalization.apply(surface), config.sdf_samples, rng)
     store.write_sdf(shape, samples)
@@ -125,12 +147,16 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         store.write_views(shape, kind, images[start : start + len(of_kind)], of_kind)
         start += len(of_kind)
     digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + images.tobytes()).hexdigest()
-    return {
-        "config": config.model_dump(),
-        "version": shape.version,
-        "digest": digest[:16],
-        "card": dataclasses.asdict(clean.card),
-    }
+    return {**_record(shape, config, clean), **checked, "digest": digest[:16]}
+
+
+def _record(shape: Shape, config: PrepareConfig, clean: CleanMesh) -> dict:
+    return {"config": config.model_dump(), "version": shape.version, "card": dataclasses.asdict(clean.card)}
+
+
+def _check(clean: CleanMesh, normalization: Normalization, rng: np.random.Generator) -> SurfaceCheck:
+    visible, _, _ = sample_surface(clean, CHECK_POINTS, rng)
+    return check_surface(MeshSDF(clean, normalization, 2 / CELLS), normalization.apply(visible), rng)
 
 
 def _try_prepare(shape: Shape, store: Store, config: PrepareConfig) -> dict:

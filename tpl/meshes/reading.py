@@ -27,9 +27,9 @@ def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
     """One welded mesh of all that a file shows, in the file's own frame and unit.
 
     Reads OBJ, OFF, PLY, GLB, STL, AC3D, 3DS and MD2, also inside a zip archive of any extension:
-    `"sofas.zip!red/sofa.obj"`, or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex colours become one colour a
-    face, textures by their colour at the face's centre; a file without any colour gives a mesh without.
-    Vertices are merged by position, and those of no face dropped.
+    `"sofas.zip!red/sofa.obj"`, or `"sofa.zip"` where it holds a single mesh. Materials, textures and vertex
+    colours become one colour a face, textures by their colour at the face's centre; a file without any colour
+    gives a mesh without. Vertices are merged by position, and those of no face dropped.
 
     Args:
         path: The file, or the archive with the file's name in it.
@@ -45,7 +45,7 @@ def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
             parts = [part for part in _parts(file, kind, resolver, drop) if len(part.faces)]
             colors = [_face_colors(part) for part in parts]
         except MeshError as error:
-            raise MeshError(f"{path}: {error}") from error
+            raise MeshError(f"{path}: {error}; fetch or export it again") from error
         except Exception as error:  # every reader has its own ways to fail
             reason = " ".join(f"{type(error).__name__} {error}".split())[:120]
             raise MeshError(f"{path}: cannot be read as {kind.upper()} ({reason}); export it again") from error
