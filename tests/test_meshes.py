@@ -121,7 +121,10 @@ BAD_FILES = {
     "noise.ply": (bytes(range(256)), "its header has no end"),
     "chair.blend": ("", ".blend is not read; convert it to OBJ"),
     "chair": ("", "without a suffix is not read; convert it to OBJ"),
-    "jet.ac": ("AC3Db", "AC3D is not read yet; convert it to OBJ"),
+    "jet.ac": ("OBJECT world", "does not say AC3D"),
+    "jet.3ds": ("AC3Db", "does not begin as 3DS"),
+    "cut.3ds": (b"MM\x20\0\0\0\x3d\x3d\x10\0\0\0\x00\x40\x10\0\0\0wing", "is cut off or damaged"),
+    "jet.md2": ("IDP2", "is not MD2, or cut off or damaged"),
 }
 
 

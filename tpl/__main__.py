@@ -131,9 +131,9 @@ def prepare(
     categories = collection.categories(category)  # before the folder is made
     report = open_collection(folder, config=config).prepare(categories, jobs, timeout, cluster)
     print(report.groupby(["category", "split", "status"]).size().to_string())
-    failed = report[report["status"] == "failed"]
-    for shape_id, reason in zip(failed["shape_id"], failed["reason"], strict=True):
-        print(f"failed: {shape_id}: {reason}")
+    for status, shape_id, reason in zip(report["status"], report["shape_id"], report["reason"], strict=True):
+        if reason:
+            print(f"{status}: {shape_id}: {reason}")
     print(f"a row a shape: {folder / 'report.csv'}")
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt
 
 from tpl.files import write_atomically
-from tpl.prepare import PrepareConfig, is_current, prepare
+from tpl.prepare import PrepareConfig, is_current, is_rejected, prepare
 from tpl.settings import SettingsError, validated
 from tpl.shapes import CATEGORIES, Shape, SourceOptions, list_shapes
 from tpl.store import Store, StoreError
@@ -89,10 +89,18 @@ class Collection(NamedTuple):
             if useful and not self.is_prepared(shape):
                 self.store.adopt(shape, other.store)
 
-    def is_prepared(self, shape: Shape) -> bool:
-        """Whether a shape's files were written as they would be now."""
+    def is_complete(self, category: str) -> bool:
+        """Whether every shape that is asked for was prepared or rejected."""
+        return all(self.is_prepared(shape) or self._is_rejected(shape) for shape in self.listed(category))
+
+    def _is_rejected(self, shape: Shape) -> bool:
         record = self.store.read_record(shape)
-        if record is None or not is_current(record, shape, self.config.prepare):
+        return record is not None and is_current(record, shape, self.config.prepare) and is_rejected(record)
+
+    def is_prepared(self, shape: Shape) -> bool:
+        """Whether a shape's files were written as they would be now, and it was not rejected."""
+        record = self.store.read_record(shape)
+        if record is None or not is_current(record, shape, self.config.prepare) or is_rejected(record):
             return False
         return not self.config.prepare.cross_samples or "cross" in record
 
@@ -131,7 +139,7 @@ def open_collection(
     if asked or not file.exists():
         write_atomically(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
-    if categories and not all(_complete(collection, category) for category in categories):
+    if not all(collection.is_complete(check_category(category)) for category in categories):
         collection.prepare(categories, jobs)
     return collection
 
@@ -150,8 +158,3 @@ def check_category(category: str) -> str:
     if category not in CATEGORIES:
         raise SettingsError(f"no category is called {category!r}; there is all, {', '.join(CATEGORIES)}")
     return category
-
-
-def _complete(collection: Collection, category: str) -> bool:
-    check_category(category)
-    return all(collection.is_prepared(shape) for shape in collection.listed(category))

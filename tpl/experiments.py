@@ -35,6 +35,7 @@ from tpl.evaluation import (
 )
 from tpl.files import beside, write_atomically
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
+from tpl.meshes import clean_mesh
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, imagenet_trunk
 from tpl.reconstruction import extract_meshes
 from tpl.settings import SettingsError

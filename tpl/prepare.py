@@ -20,6 +20,7 @@ from tpl.rendering import FIXED, Camera, blender, easy_camera, hard_camera, rend
 from tpl.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.shapes import Shape
 from tpl.store import Store, StoreError, check_space
+from tpl.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.votes import VotedSDF
 
 VIEWS_AROUND = 50  # the camera's 7.2 degree steps
@@ -27,6 +28,8 @@ POOL_POINTS = 64  # points that each training shape lends to the others' cross s
 CROSS_NOISE = 0.0005**0.5  # unit-sphere lengths: DeepSDF's nearer variance
 CROSS_UNIFORM = 0.25
 GIVEN_ERROR = 0.02  # unit-sphere lengths: what others computed of the same mesh differs by less, at the median
+CHECK_POINTS = 30_000
+MADE_WELL = "procedural"  # the source whose meshes need no check: solids, watertight by construction
 
 
 class PrepareConfig(BaseModel):
@@ -43,14 +46,16 @@ class PrepareConfig(BaseModel):
     renderer: Literal["rays", "blender"] = "rays"  # blender is the paper's: path tracing, and much slower
     seed: NonNegativeInt = 0
     sign: Literal["winding", "votes"] = "winding"  # who says what is inside; DeepSDF's votes drop what they dispute
+    check: bool = True  # found shapes whose signed distance does not show what one sees of them are rejected
 
 
 def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     """Writes all files of one shape but its cross samples, the record last; a shape that is there is left alone.
 
     Returns:
-        The shape's row of the report: `shape_id`, `category`, `split`, `status` (made, kept), `seconds` and its
-        quality card.
+        The shape's row of the report: `shape_id`, `category`, `split`, `status` (made, kept or rejected), the `reason`
+        of a rejection, `seconds`, its quality card, and what the check afterwards found of a shape that is not made by
+        rules. A rejected one leaves nothing but its record.
     """
     start = time.perf_counter()
     record = store.read_record(shape)
@@ -61,7 +66,10 @@ def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         store.write_record(shape, record)
         status = "made"
     seconds = time.perf_counter() - start
-    return {**_key(shape), "status": status, "reason": "", "seconds": seconds, **record["card"]}
+    reason = record.get("rejected", "")
+    status = "rejected" if reason else status
+    check = record.get("check", {})
+    return {**_key(shape), "status": status, "reason": reason, "seconds": seconds, **record["card"], **check}
 
 
 def prepare(
@@ -87,8 +95,9 @@ def prepare(
             store's folder under the same name.
 
     Returns:
-        A row a shape with its `status` (made, kept, failed), the `reason` of a failure, its `seconds`, and its quality
-        card. `report.csv` in the store's folder holds the same, and what it said of other shapes before.
+        A row a shape with its `status` (made, kept, rejected, failed), the `reason` of a rejection or failure, its
+        `seconds`, and its quality card and check. `report.csv` in the store's folder holds the same, and what it said
+        of other shapes before.
 
     Raises:
         StoreError: The disk is too small for what is asked.
@@ -103,12 +112,14 @@ def prepare(
         found = pool.call_all(prepare_shape, [(shape, store, config) for shape in shapes], "shapes")
         report = pd.DataFrame([_row(shape, result) for shape, result in zip(shapes, found, strict=True)])
         if config.cross_samples:
-            ready = set(report.shape_id[report.status != "failed"])
+            usable = report[report.status.isin(["made", "kept"])]
+            ready = set(zip(usable.category, usable.shape_id, strict=True))
             for category in sorted({shape.category for shape in shapes}):
-                of_category = [s for s in shapes if s.category == category and s.id in ready]
+                of_category = [s for s in shapes if s.category == category and (category, s.id) in ready]
                 failures = _prepare_cross(of_category, store, config, pool)
                 for shape_id, reason in failures.items():
-                    report.loc[report.shape_id == shape_id, ["status", "reason"]] = ["failed", reason]
+                    row = (report.category == category) & (report.shape_id == shape_id)
+                    report.loc[row, ["status", "reason"]] = ["failed", reason]
     write_report(report, store.root / "report.csv")
     return report
 
@@ -132,6 +143,11 @@ def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
     """
     made_with = PrepareConfig().model_dump() | record["config"]
     return made_with == config.model_dump() and record.get("version") == shape.version
+
+
+def is_rejected(record: dict) -> bool:
+    """Whether the check afterwards turned a shape down."""
+    return bool(record.get("rejected"))
 
 
 def cross_pool(shapes: Sequence[Shape], store: Store, seed: int) -> np.ndarray:
@@ -161,6 +177,12 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     else:  # samples of others are in the frame of all faces: only we drop hidden ones
         normalization = Normalization.of(mesh.vertices if "SdfSamples" in given else clean.vertices)
         store.write_normalization(shape, normalization)
+    checked: dict = {}
+    if config.check and shape.source != MADE_WELL:
+        check = _check(clean, normalization, _rng(config.seed, shape.id, "check"))
+        checked["check"] = dataclasses.asdict(check)
+        if check.reason:
+            return {**_record(shape, config, clean), **checked, "rejected": check.reason}
     sdf = _signed_distance(shape, clean, normalization, config)
     if "SurfaceSamples" in given:
         surface = store.read_surface(shape)
@@ -179,12 +201,16 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         _check_given(samples, surface, normalization, MeshSDF(clean, normalization))
     views = _make_views(shape, mesh, clean.vertices, store, config)
     digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + views)
-    return {
-        "config": config.model_dump(),
-        "version": shape.version,
-        "digest": digest.hexdigest()[:16],
-        "card": dataclasses.asdict(clean.card),
-    }
+    return {**_record(shape, config, clean), **checked, "digest": digest.hexdigest()[:16]}
+
+
+def _record(shape: Shape, config: PrepareConfig, clean: CleanMesh) -> dict:
+    return {"config": config.model_dump(), "version": shape.version, "card": dataclasses.asdict(clean.card)}
+
+
+def _check(clean: CleanMesh, normalization: Normalization, rng: np.random.Generator) -> SurfaceCheck:
+    visible, _, _ = sample_surface(clean, CHECK_POINTS, rng)
+    return check_surface(MeshSDF(clean, normalization, 2 / CELLS), normalization.apply(visible), rng)
 
 
 def _make_views(

@@ -46,7 +46,7 @@ def read_ac3d(data: bytes, textures: Textures, drop: Collection[str] = ()) -> li
     """
     lines = _Lines(data.decode("latin-1"))
     if not lines.next().startswith("AC3D"):
-        raise MeshError("the first line does not say AC3D; the file has another format")
+        raise MeshError("the first line does not say AC3D")
     materials: list[list[float]] = []
     parts: list[trimesh.Trimesh] = []
     # of each object whose kids are being read: kids to come, the frame they stand in, whether they are dropped
@@ -90,7 +90,7 @@ class _Lines:
 
     def next(self) -> str:
         if not self.more():
-            raise MeshError("the file ends in the middle of an object; fetch or export it again")
+            raise MeshError("the file ends in the middle of an object")
         self.number += 1
         return self.lines[self.number - 1].strip()
 
@@ -123,6 +123,8 @@ def _object(lines: _Lines) -> tuple[_Object, int]:
         word, rest = word.lower(), rest.strip()
         try:
             if word == "kids":
+                if int(rest) < 0:
+                    raise ValueError(rest)
                 return thing, int(rest)
             if word == "name":
                 thing.name = rest.strip('"')
@@ -145,9 +147,9 @@ def _object(lines: _Lines) -> tuple[_Object, int]:
                 thing.surfaces += [_surface(lines) for _ in range(int(rest))]
             elif word == "object":
                 raise MeshError(f"line {lines.number} begins an object before the kids of the last are told")
+        except MeshError:
+            raise
         except (ValueError, IndexError) as error:
-            if isinstance(error, MeshError):
-                raise
             raise MeshError(f"line {lines.number} is not understood: {word} {rest[:40]}") from error
 
 

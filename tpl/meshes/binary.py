@@ -10,8 +10,8 @@ from tpl.meshes.parts import Textures, colored, textured
 
 GREY = [0.5, 0.5, 0.5, 1.0]
 
-# chunks of 3DS that hold others, and how many bytes of their own stand before those
-FOLDERS = {0x4D4D: 0, 0x3D3D: 0, 0x4100: 0, 0xAFFF: 0, 0xA020: 0, 0xA050: 0, 0xA200: 0}
+# chunks of 3DS that hold nothing but others
+FOLDERS = {0x4D4D, 0x3D3D, 0x4100, 0xAFFF, 0xA020, 0xA050, 0xA200}
 OBJECT, VERTICES, FACES, FACES_OF_MATERIAL, UV = 0x4000, 0x4110, 0x4120, 0x4130, 0x4140
 MATERIAL_NAME, COLOR, TRANSPARENCY, PICTURE = 0xA000, 0xA020, 0xA050, 0xA300
 FLOATS, BYTES, PERCENT = 0x0010, 0x0011, 0x0030
@@ -24,18 +24,18 @@ def read_3ds(data: bytes, textures: Textures) -> list[trimesh.Trimesh]:
         MeshError: Not 3DS, cut off, or a face names a vertex that is not there.
     """
     if data[:2] != b"\x4d\x4d":
-        raise MeshError("the file does not begin as 3DS; it has another format")
+        raise MeshError("the file does not begin as 3DS")
     try:
         objects, materials = _chunks(data)
     except (struct.error, ValueError, IndexError) as error:
-        raise MeshError(f"the file is cut off or damaged ({error}); fetch or export it again") from error
+        raise MeshError(f"the file is cut off or damaged ({error})") from error
     parts = []
     for thing in objects:
         vertices, faces = thing.get("vertices", np.zeros((0, 3))), thing.get("faces", np.zeros((0, 3), int))
         if not len(faces):
             continue
         if faces.max() >= len(vertices):
-            raise MeshError(f"a face names vertex {faces.max()} of {len(vertices)}; the file is damaged")
+            raise MeshError(f"a face names vertex {faces.max()} of {len(vertices)}")
         colors = np.tile(GREY, (len(faces), 1))
         for name, some in thing["materials"]:
             material = materials.get(name, {})
@@ -122,7 +122,7 @@ def read_md2(data: bytes, textures: Textures) -> list[trimesh.Trimesh]:
     except (struct.error, ValueError, IndexError) as error:
         raise MeshError(f"the file is not MD2, or cut off or damaged ({error})") from error
     if len(index) and (index[:, :3].min() < 0 or index[:, :3].max() >= points):
-        raise MeshError(f"a face names vertex {index[:, :3].max()} of {points}; the file is damaged")
+        raise MeshError(f"a face names vertex {index[:, :3].max()} of {points}")
     image = next((image for name in names if (image := textures.image(name)) is not None), None)
     colors = np.tile(GREY if image is None else [1.0] * 4, (len(index), 1))
     return [colored(steps * scale + origin, index[:, 2::-1], textured(colors, at_faces, image))]

@@ -52,8 +52,10 @@ def load_mesh(path: str | Path, drop: Collection[str] = ()) -> trimesh.Trimesh:
         try:
             parts = [part for part in _parts(checked(file, kind), kind, resolver, drop) if len(part.faces)]
             colors = [_face_colors(part) for part in parts]
-        except (ClaimError, MeshError) as error:
+        except ClaimError as error:
             raise MeshError(f"{path}: {error}") from error
+        except MeshError as error:
+            raise MeshError(f"{path}: {error}; fetch or export it again") from error
         except Exception as error:  # every reader has its own ways to fail
             reason = " ".join(f"{type(error).__name__} {error}".split())[:120]
             raise MeshError(f"{path}: cannot be read as {kind.upper()} ({reason}); export it again") from error

@@ -1,11 +1,12 @@
 """A real photograph as the encoder expects it, or a clear refusal; and how far it is from what was learnt."""
 
+from tpl.packages import FetchError
 from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.distance import PhotoDistance, distance_to_training, sentences_of_distance, training_views
 from tpl.photos.framing import FRAMING, Photo, frame_photo, preview
 from tpl.photos.pipeline import PhotoReconstruction, load_reconstructor, prepare_photo, reconstruct
 from tpl.photos.reading import ImageError, load_photo
-from tpl.photos.stamps import FetchError, fetch_stamps
+from tpl.photos.stamps import fetch_stamps
 
 __all__ = [
     "FRAMING",

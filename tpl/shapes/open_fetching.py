@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from tpl.files import write_atomically
 from tpl.packages import FetchError, download, members, sha256_of
-from tpl.shapes.open_collection import (
+from tpl.shapes.open_catalog import (
     FETCHED,
     PACKAGE_FILE,
     OpenShape,
