@@ -1,11 +1,9 @@
 """From a mesh as people made it to its signed distance: what of it is found again, and what is real."""
 
-import dataclasses
-
 import numpy as np
 
 from benchmarks.measuring import table
-from tpl.meshes import CleanMesh, Normalization, clean_mesh
+from tpl.meshes import Normalization, as_it_is, clean_mesh
 from tpl.sdf import MeshSDF, sample_surface
 from tpl.shapes import list_shapes
 from tpl.surface_check import CELLS, SurfaceCheck, check_surface
@@ -40,19 +38,6 @@ def cleaning() -> list[str]:
         plain = check_surface(MeshSDF(as_it_is(clean, mesh), frame, 2 / CELLS), visible, rng)
         rows.append((f"{name} ({trouble})", shares(plain), shares(ours), f"{1000 * ours.chamfer:.2f}"))
     return table("mesh | winding number alone | ours | ours, Chamfer x 1000", rows)
-
-
-def as_it_is(clean: CleanMesh, mesh) -> CleanMesh:
-    """All faces of a mesh, taken as the skin of a thick solid, wound as they are."""
-    count = len(mesh.faces)
-    return dataclasses.replace(
-        clean,
-        vertices=np.asarray(mesh.vertices),
-        faces=np.asarray(mesh.faces),
-        is_sheet=np.zeros(count, bool),
-        thickness=np.full(count, np.inf),
-        source=np.arange(count),
-    )
 
 
 def shares(check: SurfaceCheck) -> str:

@@ -1,11 +1,12 @@
-"""Figures of the study of real shapes."""
+"""Figures of real shapes: all of them, what becomes of their meshes, and what networks make of them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 import trimesh
 from matplotlib import pyplot as plt
@@ -16,10 +17,15 @@ from tpl.collection import open_collection
 from tpl.evaluation import summarize
 from tpl.experiments import ENCODER_SDF
 from tpl.figures import picture_grid, posters, spread_out
+from tpl.inference import to_raw
+from tpl.meshes import Normalization, QualityCard, as_it_is, clean_mesh
 from tpl.plotting import CLAY, INK, Picture, method_color
 from tpl.real_study import Arm, TrainedOn, arms
+from tpl.reconstruction import extract_mesh
 from tpl.rendering import contact_sheet
+from tpl.sdf import MeshSDF, sample_surface
 from tpl.shapes import Shape
+from tpl.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.trained import Trained, maybe
 
 
@@ -51,6 +57,50 @@ def study_gallery(
     if not lines:
         return nothing_yet()
     return picture_grid(lines, ["view", "truth", *get_args(TrainedOn)])
+
+
+class Judged(NamedTuple):
+    """A mesh as its author left it, what becomes of it as a signed distance, and what the check says."""
+
+    shape: Shape
+    card: QualityCard
+    check: SurfaceCheck
+    meshes: tuple[trimesh.Trimesh, trimesh.Trimesh | None, trimesh.Trimesh | None]  # as given, as it is, cleaned
+
+
+def judge_mesh(shape: Shape) -> Judged:
+    """Cleans a mesh, meshes its signed distance again, and beside it that of all its faces as they are."""
+    mesh, rng = shape.load(), np.random.default_rng(0)
+    clean = clean_mesh(mesh, rng)
+    frame = Normalization.of(clean.vertices)
+    visible = frame.apply(sample_surface(clean, 30_000, rng)[0])
+    fields = [MeshSDF(version, frame, 2 / CELLS) for version in (as_it_is(clean, mesh), clean)]
+    found = [maybe(partial(extract_mesh, field, CELLS, lipschitz=1.0)) for field in fields]
+    in_raw = [None if each is None else to_raw(each, frame) for each in found]
+    return Judged(shape, clean.card, check_surface(fields[1], visible, rng), (mesh, in_raw[0], in_raw[1]))
+
+
+def plot_judged(judged: Sequence[Judged], shelf: Path | str) -> Figure:
+    """A column a mesh: in its author's colours, then the surfaces of both signed distances."""
+    if not judged:
+        return nothing_yet()
+    given = posters([each.meshes[0] for each in judged], "face", shelf)
+    others = [posters([each.meshes[row] for each in judged], CLAY["chairs"], shelf) for row in (1, 2)]
+    titles = [each.shape.family.split("-")[0].replace("_", " ") for each in judged]
+    return picture_grid({"as given": given, "all faces": others[0], "cleaned": others[1]}, titles)
+
+
+def judged_table(judged: Sequence[Judged]) -> pd.DataFrame:
+    """The quality card and the check of each mesh, as text."""
+    rows = []
+    for shape, card, check, _ in judged:
+        shares = (card.hidden_area, card.flipped_area, card.sheet_area, card.thin_area)
+        rows.append(
+            (shape.id, f"{card.faces:,}", f"{card.duplicate:,}", *(f"{share:.0%}" for share in shares))
+            + (f"{check.found:.1%}", f"{check.real:.1%}", f"{1000 * check.chamfer:.2f}", check.reason or "accepted")
+        )
+    head = ["shape", "faces", "doubled", "hidden", "flipped", "sheets", "thin", "found", "real", "Chamfer", "verdict"]
+    return pd.DataFrame(rows, columns=head)
 
 
 def contact_sheets(

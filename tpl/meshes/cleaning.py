@@ -3,7 +3,7 @@
 Meshes found in collections are open, doubled, flipped and thin. What cleaning met stands on a quality card.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -122,6 +122,19 @@ def clean_mesh(
         watertight=trusted or (not is_sheet.any() and _closed(vertices, faces)),
     )
     return CleanMesh(vertices, faces, is_sheet, thickness, source, trusted, card)
+
+
+def as_it_is(clean: CleanMesh, mesh: trimesh.Trimesh) -> CleanMesh:
+    """All faces of the mesh that was cleaned, taken as the skin of a thick solid and wound as they are: to compare."""
+    count = len(mesh.faces)
+    return replace(
+        clean,
+        vertices=np.asarray(mesh.vertices),
+        faces=np.asarray(mesh.faces),
+        is_sheet=np.zeros(count, bool),
+        thickness=np.full(count, np.inf),
+        source=np.arange(count),
+    )
 
 
 def _visible(mesh: trimesh.Trimesh) -> np.ndarray:
