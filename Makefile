@@ -28,6 +28,7 @@ book: $(READY)
 	$(BIN)/python -m tpl site --from runs/$(PROFILE)/book
 
 standard: $(READY) # a piece of profile standard, of 9 minutes: again and again until it says that the book is there
+	$(BIN)/python -m tpl fetch open
 	$(BIN)/python -m tpl run --profile standard --minutes $(MINUTES)
 	$(BIN)/python -m tpl site --from runs/standard/book
 

@@ -144,6 +144,25 @@ def open_collection(
     return collection
 
 
+def open_categories(
+    folder: Path | str, category: str, source: str = "", prepared: bool = True
+) -> tuple[Collection, list[str]]:
+    """The collection of a folder and the categories that a chapter's parameter asks for, as far as it has shapes.
+
+    Args:
+        folder: As for `open_collection`.
+        category: One by its name, or "all".
+        source: As for `open_collection`.
+        prepared: Whether what is missing of them is prepared.
+
+    Raises:
+        StoreError: As `open_collection`, or the source has no such shapes.
+        SettingsError: The category does not exist.
+    """
+    categories = open_collection(folder, source=source).categories(category)
+    return open_collection(folder, categories if prepared else (), source=source), categories
+
+
 def categories_of(category: str) -> list[str]:
     """The categories that a chapter's parameter asks for: one by its name, or "all"."""
     return list(CATEGORIES) if category == "all" else [check_category(category)]

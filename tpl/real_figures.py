@@ -85,7 +85,7 @@ def plot_judged(judged: Sequence[Judged], shelf: Path | str) -> Figure:
     if not judged:
         return nothing_yet()
     given = posters([each.meshes[0] for each in judged], "face", shelf)
-    others = [posters([each.meshes[row] for each in judged], CLAY["chairs"], shelf) for row in (1, 2)]
+    others = [[posters([each.meshes[row]], CLAY[each.shape.category], shelf)[0] for each in judged] for row in (1, 2)]
     titles = [each.shape.family.split("-")[0].replace("_", " ") for each in judged]
     return picture_grid({"as given": given, "all faces": others[0], "cleaned": others[1]}, titles)
 

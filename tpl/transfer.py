@@ -116,6 +116,8 @@ def exemplars_and_targets(
 ) -> tuple[list[Located], dict[str, list[Located]]]:
     """The first coded shapes as exemplars; as targets the coded shapes after them, and test shapes.
 
+    Only made shapes take part: the parts of found ones have no labels.
+
     Args:
         trained: With an encoder; the one with the SDF loss is taken where there are both.
         exemplars: How many; their codes are learnt ones.
@@ -128,17 +130,20 @@ def exemplars_and_targets(
     Raises:
         ValueError: Fewer shapes have a code than exemplars and one target need, or no encoder is trained.
     """
-    shapes, codes = trained.collection.shapes(trained.category, "coded"), trained.embedding.codes
-    if not 1 <= exemplars < len(shapes):
+    shapes = trained.collection.shapes(trained.category, "coded")
+    coded_pairs = zip(shapes, trained.embedding.codes, strict=False)
+    labelled = [(shape, latent) for shape, latent in coded_pairs if shape.source == "procedural"]
+    if not 1 <= exemplars < len(labelled):
         raise ValueError(
-            f"{exemplars} exemplars and at least one target of the {len(shapes)} {trained.category} that have a code: "
-            f"take 1 to {len(shapes) - 1} exemplars"
+            f"{exemplars} exemplars and at least one target of the {len(labelled)} made {trained.category} "
+            f"that have a code: take 1 to {len(labelled) - 1} exemplars"
         )
     method = better_encoder(trained.encoders)
     if method not in trained.encoders:
         raise ValueError(f"no encoder of {trained.category} in {trained.runs}: run chapter 04")
-    known = [locate(trained, *pair) for pair in zip(shapes[: exemplars + coded], codes, strict=False)]
-    unseen = trained.collection.shapes(trained.category, "test")[:test]
+    known = [locate(trained, *pair) for pair in labelled[: exemplars + coded]]
+    tested = trained.collection.shapes(trained.category, "test")
+    unseen = [shape for shape in tested if shape.source == "procedural"][:test]
     store = trained.collection.store
     seen = [trained.encode(method, store.read_views(shape, "fixed")[0])[0] for shape in unseen]
     from_image = [locate(trained, *pair) for pair in zip(unseen, seen, strict=True)]
