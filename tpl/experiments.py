@@ -298,6 +298,9 @@ def evaluate_category(
     answers = {  # the training shapes that retrieval names for each view
         method: [gallery.shapes[row] for row in found] for method, found in retrieved.items()
     }
+    named = {shape.id: shape for found in answers.values() for shape in found}
+    seen: Any = joblib.Parallel(n_jobs=jobs)(joblib.delayed(_try_what_is_seen)(shape) for shape in named.values())
+    meshes: dict[str, Attempt] = dict(zip(named, seen, strict=True))
 
     rows = []
     for first in range(0, len(shapes), AT_ONCE):
@@ -310,11 +313,15 @@ def evaluate_category(
         found = {method: answer[of_views] for method, answer in answers.items()}
         tasks = []
         for number, shape in enumerate(shapes[group]):
-            seen = slice(number * len(names), (number + 1) * len(names))
-            decoded = {method: dict(zip(names, attempts[seen], strict=True)) for method, attempts in made.items()}
-            nearest = {method: dict(zip(names, answer[seen], strict=True)) for method, answer in found.items()}
+            of_shape = slice(number * len(names), (number + 1) * len(names))
+            decoded = {method: dict(zip(names, attempts[of_shape], strict=True)) for method, attempts in made.items()}
+            nearest = {
+                method: {view: answer.id for view, answer in zip(names, shapes_named[of_shape], strict=True)}
+                for method, shapes_named in found.items()
+            }
+            asked_for = {answer: meshes[answer] for views in nearest.values() for answer in views.values()}
             alone = {"mean shape": mean, "oracle code": fits[number]}
-            tasks.append(joblib.delayed(_judge_shape)(shape, store, seed, names, decoded, nearest, alone))
+            tasks.append(joblib.delayed(_judge_shape)(shape, store, seed, names, decoded, nearest, asked_for, alone))
         rows += [row for of_shape in joblib.Parallel(n_jobs=jobs)(tasks) for row in of_shape]  # type: ignore[union-attr]
     write_results(file, rows, f"{POINTS} points, raw units, grid {resolution}", seed, str(runs))
     write_atomically(key_file, lambda path: path.write_text(json.dumps(key)))
@@ -401,7 +408,8 @@ def _judge_shape(
     seed: int,
     names: Sequence[str],
     decoded: dict[str, dict[str, Attempt]],
-    nearest: dict[str, dict[str, Shape]],
+    nearest: dict[str, dict[str, str]],
+    retrieved: dict[str, Attempt],
     alone: dict[str, Attempt],
 ) -> list[dict]:
     """The rows of one shape.
@@ -412,7 +420,8 @@ def _judge_shape(
         seed: Of the points that are drawn.
         names: Of its views.
         decoded: What each method made of each view (unit-sphere frame).
-        nearest: The training shape with which each method of retrieval answers to each view.
+        nearest: The id of the training shape with which each method of retrieval answers to each view.
+        retrieved: The meshes of these shapes, raw frame.
         alone: What methods made that look at no view.
     """
     truth, normalization = store.read_surface(shape), store.read_normalization(shape)
@@ -431,16 +440,20 @@ def _judge_shape(
         rows += [judge(view, method, in_raw(made[view])) for method, made in decoded.items()]
         for method, found in nearest.items():
             answer = found[view]
-            if answer.id not in answers:
-                answers[answer.id] = judge(NO_VIEW, RETRIEVED, attempt(lambda shape=answer: _what_is_seen(shape)))
-            rows.append({**answers[answer.id], "view": view, "method": method})
+            if answer not in answers:
+                answers[answer] = judge(NO_VIEW, RETRIEVED, retrieved[answer])
+            rows.append({**answers[answer], "view": view, "method": method})
     return rows + [judge(NO_VIEW, method, in_raw(made)) for method, made in alone.items()]
 
 
-def _what_is_seen(shape: Shape) -> trimesh.Trimesh:
+def _try_what_is_seen(shape: Shape) -> Attempt:
     """The mesh of a training shape, raw frame; of one that is open, the faces that can be seen."""
-    mesh = shape.load()
-    return mesh if mesh.is_watertight else clean_mesh(mesh, np.random.default_rng(0)).mesh
+
+    def seen() -> trimesh.Trimesh:
+        mesh = shape.load()
+        return mesh if mesh.is_watertight else clean_mesh(mesh, np.random.default_rng(0)).mesh
+
+    return attempt(seen)
 
 
 # --- contrastive pre-training
