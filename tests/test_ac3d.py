@@ -91,7 +91,6 @@ WORLD = HEAD + "OBJECT world\nkids 1\nOBJECT group\nkids {}\nOBJECT poly\n" + TR
         (HEAD + "OBJECT poly\nnumvert 1000000000\n0 0 0\n", "promises 1000000000 vertices, and 1 lines follow"),
         (HEAD + "OBJECT poly\n" + TRIANGLE, "the file ends in the middle of an object"),
         (HEAD + "OBJECT poly\n" + TRIANGLE.replace("\n2 0 1", "\n7 0 1") + "kids 0\n", "names vertex 7 of 3"),
-        (HEAD + "OBJECT poly\n" + TRIANGLE.replace("mat 0", "mat 5") + "kids 0\n",),
         (HEAD + "nonsense\n", "line 4 is 'nonsense'"),
     ],
 )

@@ -22,8 +22,8 @@ def check(sdf, visible):
 
 def test_a_sphere_is_accepted():
     result = check(sphere(0.6), points(0.6))
-    assert result.reason == "" and result.found == result.real == 1
-    assert 1000 * result.chamfer < 0.3
+    assert result.reason == "" and min(result.found, result.real) > 0.999
+    assert 1000 * result.chamfer < 0.05
 
 
 def test_what_nobody_sees_is_not_real():
@@ -36,7 +36,7 @@ def test_what_nobody_sees_is_not_real():
 def test_what_is_missing_is_far_away():
     visible = np.concatenate([points(0.6), points(0.15) + [0.8, 0, 0]])
     result = check(sphere(0.6), visible)
-    assert result.real == 1 and result.found < 0.6
+    assert result.real > 0.999 and result.found < 0.96
     assert "from the visible one (Chamfer x 1000; 0.3 allowed)" in result.reason
 
 
@@ -59,7 +59,7 @@ def test_a_rejected_shape_is_a_row_and_nothing_else_and_stays_rejected(tmp_path,
     store = Store(tmp_path)
     report = prepare([shape], store, SMALL, jobs=1)
     assert report.status.tolist() == ["rejected"] and "is there to be seen" in report.reason[0]
-    assert report.real[0] == 1
+    assert report.real[0] > 0.999
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Prepared"]
     again = prepare([shape], store, SMALL, jobs=1)
     assert again.status.tolist() == ["rejected"] and again.reason[0] == report.reason[0]
@@ -80,5 +80,7 @@ def test_shapes_made_by_rules_are_not_checked_and_records_from_before_the_check_
 
 
 @pytest.mark.parametrize("radius", [0.3, 0.9])
-def test_the_shares_do_not_depend_on_size(radius):
-    assert check(sphere(radius), points(radius)).real == 1
+def test_neither_shares_nor_distance_depend_on_the_area(radius):
+    """The nine times larger ball has its points three times as far apart, and is as right."""
+    result = check(sphere(radius), points(radius))
+    assert result.real > 0.999 and 1000 * result.chamfer < 0.05
