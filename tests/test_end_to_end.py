@@ -22,7 +22,7 @@ MODEL = DeepImplicitTemplateConfig(
     latent_dim=4, warp_hidden=32, warp_steps=2, template_hidden=32, template_layers=3, dropout=0.0, weight_norm=False
 )
 SMALL = EndToEndConfig(
-    epochs=500,
+    epochs=700,
     model=MODEL,
     encoder=EncoderConfig(latent_dim=4, width=8),
     views_per_batch=6,

@@ -15,7 +15,7 @@ from tpl.collection import CollectionConfig, open_collection
 from tpl.meshes import MeshError
 from tpl.prepare import PrepareConfig
 from tpl.shapes import SPLITS, Shape, SourceOptions, list_shapes
-from tpl.shapes.folder import FolderError, rotation
+from tpl.shapes.folder import FolderError, folder_shapes, rotation
 from tpl.store import StoreError
 
 BOX = trimesh.creation.box((1.0, 2.0, 3.0))
@@ -165,7 +165,7 @@ def test_new_files_move_no_old_ones_and_fewer_are_the_first(tmp_path):
     after = {shape.id: (shape.split, shape.family, shape.version) for shape in listed(tmp_path)}
     assert before.items() <= after.items() and len(after) == 20
     options = SourceOptions(folder=str(tmp_path), folder_category="chairs")
-    few, many = (list_shapes("folder", "chairs", train=n, options=options) for n in (3, 6))
+    few, many = (folder_shapes("chairs", {"train": n}, 0, options) for n in (3, 6))
     assert [s.id for s in few] == [s.id for s in many][:3]
 
 

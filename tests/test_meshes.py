@@ -122,7 +122,7 @@ BAD_FILES = {
     "chair.blend": ("", ".blend is not read; convert it to OBJ"),
     "chair": ("", "without a suffix is not read; convert it to OBJ"),
     "jet.ac": ("OBJECT world", "does not say AC3D"),
-    "jet.3ds": ("AC3Db", "does not begin as 3DS"),
+    "jet.3ds": ("AC3Db", "its bytes are not 3DS, but AC3D"),
     "cut.3ds": (b"MM\x20\0\0\0\x3d\x3d\x10\0\0\0\x00\x40\x10\0\0\0wing", "is cut off or damaged"),
     "jet.md2": ("IDP2", "is not MD2, or cut off or damaged"),
 }

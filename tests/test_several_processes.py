@@ -67,7 +67,7 @@ def embed(file):
     torch.manual_seed(0)
     config = EmbeddingConfig.model_validate({**SMALL, "pointpair_weight": 0.5, "code_weight": 0.1})
     objective = EmbeddingObjective(8, config)
-    torch.nn.init.normal_(objective.model.warp.affine.weight, std=0.1)  # a warp that has left the identity
+    torch.nn.init.normal_(objective.model.warp.affine.weight, std=2.0)  # a warp that tears neighbours apart
     points = torch.rand(6, 32, 3) - 0.5
     batch = SDFBatch(points, points.norm(dim=-1) - 0.3, torch.tensor([0, 5, 2, 7, 4, 1]))
     prepared = accelerator.prepare(objective)

@@ -18,7 +18,7 @@ from tpl.meshes import load_mesh, missing_files
 from tpl.prepare import PrepareConfig, prepare
 from tpl.shapes import SourceOptions, list_shapes, splits
 from tpl.shapes.miniature import write_miniature
-from tpl.shapes.shapenet import ShapeNetError
+from tpl.shapes.shapenet import ShapeNetError, shapenet_shapes
 from tpl.shapes.splits import SplitError, fetch_splits, read_split
 from tpl.store import Store
 
@@ -100,8 +100,10 @@ def test_an_unpacked_model_goes_before_the_archived_one(tree):
 
 def test_counts_are_the_most_that_is_taken_and_more_only_add(tree):
     options = SourceOptions(folder=str(tree))
-    few = list_shapes("shapenet", "chairs", train=2, options=options)
+    few = shapenet_shapes("chairs", {"train": 2}, 0, options)
     assert [shape.id for shape in few] == CHAIRS[:2]
+    most = SourceOptions(folder=str(tree), most=1)
+    assert [shape.id for shape in list_shapes("shapenet", "chairs", train=2, options=most)] == CHAIRS[:1]
     more = list_shapes("shapenet+procedural", "chairs", train=3, options=options)
     assert [shape.id for shape in more][:3] == CHAIRS and {shape.source for shape in more[3:]} == {"procedural"}
 
@@ -235,7 +237,7 @@ def test_a_member_of_an_archive_that_is_damaged_breaks_only_its_model(tree):
     archive.write_bytes(content)
     report = check_shapenet(SourceOptions(folder=str(tree)), ["chairs"], SMALL, measured=0, jobs=1)
     found = report.rows.set_index("shape_id")
-    assert found.status[CHAIRS[0]] == "broken" and "fetch it again" in found.reason[CHAIRS[0]]
+    assert found.status[CHAIRS[0]] == "broken" and "fetch or pack it again" in found.reason[CHAIRS[0]]
     assert (found.status[CHAIRS[1:]] == "good").all()
 
 
@@ -250,7 +252,7 @@ def test_a_collection_is_checked_file_by_file(tree, tmp_path):
     assert report.rows.status.tolist() == ["good", "broken", "good", "missing"] and report.remaining == 1
     assert "Shapes left to prepare: 1," in report.text()
     prepare(collection.listed("chairs"), collection.store, SMALL, jobs=1)
-    fewer = open_collection(tmp_path / "data", config=config.model_copy(update={"train": 1}))
+    fewer = open_collection(tmp_path / "data", config=config.model_copy(update={"most": 1, "test": 1}))
     report = check_collection(fewer, ["chairs"], jobs=1)
     assert report.rows.status.tolist() == ["good", "good", "extra", "extra"]
     assert "Nothing is left to prepare" in report.text()

@@ -60,7 +60,7 @@ def test_a_rejected_shape_is_a_row_and_nothing_else_and_stays_rejected(tmp_path,
     report = prepare([shape], store, SMALL, jobs=1)
     assert report.status.tolist() == ["rejected"] and "is there to be seen" in report.reason[0]
     assert report.real[0] > 0.999
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["Prepared"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Prepared", "report.csv"]
     again = prepare([shape], store, SMALL, jobs=1)
     assert again.status.tolist() == ["rejected"] and again.reason[0] == report.reason[0]
     unchecked = prepare([shape], store, SMALL.model_copy(update={"check": False}), jobs=1)

@@ -369,7 +369,9 @@ class Waits(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        self.count += name in ("_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "equal")
+        by_mask = name == "index" and any(each is not None and each.dtype == torch.bool for each in args[1])
+        waiting = ("_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "equal")
+        self.count += by_mask or name in waiting
         return func(*args, **(kwargs or {}))
 
 

@@ -176,13 +176,14 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         normalization = store.read_normalization(shape)
     else:  # samples of others are in the frame of all faces: only we drop hidden ones
         normalization = Normalization.of(mesh.vertices if "SdfSamples" in given else clean.vertices)
-        store.write_normalization(shape, normalization)
     checked: dict = {}
     if config.check and shape.source != MADE_WELL:
         check = _check(clean, normalization, _rng(config.seed, shape.id, "check"))
         checked["check"] = dataclasses.asdict(check)
         if check.reason:
             return {**_record(shape, config, clean), **checked, "rejected": check.reason}
+    if "NormalizationParameters" not in given:
+        store.write_normalization(shape, normalization)
     sdf = _signed_distance(shape, clean, normalization, config)
     if "SurfaceSamples" in given:
         surface = store.read_surface(shape)

@@ -20,7 +20,7 @@ from tpl.figures import picture_grid, posters, spread_out
 from tpl.inference import to_raw
 from tpl.meshes import Normalization, QualityCard, as_it_is, clean_mesh
 from tpl.plotting import CLAY, INK, Picture, method_color
-from tpl.real_study import Arm, TrainedOn, arms
+from tpl.real_study import Arm, TrainedOn, arms, results_file
 from tpl.reconstruction import extract_mesh
 from tpl.rendering import contact_sheet
 from tpl.sdf import MeshSDF, sample_surface
@@ -43,11 +43,17 @@ def study_row(arm: Arm, shape: Shape, data: str, runs: str, resolution: int = 64
 def study_gallery(
     rows: pd.DataFrame, wanted: Sequence[Arm], data: str, runs: str, count: int, resolution: int
 ) -> Figure:
-    """`study_row` for some test shapes of each category, at even distances from the worst to the best on "both"."""
+    """`study_row` for some test shapes of each category, at even distances from the worst to the best on "both".
+
+    A category is shown once all of its trainings have been judged.
+    """
     lines: dict[str, list[Picture | None]] = {}
     of_both = rows.loc[(rows["trained_on"] == "both") & (rows["method"] == ENCODER_SDF) & (rows["view"] == "fix")]
     for arm in (arm for arm in wanted if arm.trained_on == "both"):
         own = of_both.loc[(of_both["category"] == arm.category) & (of_both["held_out"] == arm.held_out)]
+        peers = arms([arm.category], [arm.held_out], arm.source)
+        if not all(results_file(peer, data, runs).exists() for peer in peers):
+            continue
         ranked = spread_out(own.sort_values(by="chamfer", ascending=False, na_position="first"), 1, count - 1)
         judged = open_collection(arm._replace(trained_on="real").folder(data)) if len(ranked) else None
         known = {shape.id: shape for shape in judged.shapes(arm.category, "test")} if judged else {}
