@@ -1,5 +1,6 @@
 """Figures of real shapes: all of them, what becomes of their meshes, and what networks make of them."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
@@ -55,10 +56,11 @@ def study_gallery(
         if not all(results_file(peer, data, runs).exists() for peer in peers):
             continue
         ranked = spread_out(own.sort_values(by="chamfer", ascending=False, na_position="first"), 1, count - 1)
-        judged = open_collection(arm._replace(trained_on="real").folder(data)) if len(ranked) else None
-        known = {shape.id: shape for shape in judged.shapes(arm.category, "test")} if judged else {}
+        judged = open_collection(arm._replace(trained_on="real").folder(data))
+        known = {shape.id: shape for shape in judged.shapes(arm.category, "test")}
         for row in ranked.to_dict("records"):
-            label = f"{row['family'].split('-')[0].replace('_', ' ')}, {1000 * row['chamfer']:.2f}"
+            kind = row["family"].split("-")[0].replace("_", " ")
+            label = f"{textwrap.fill(kind, 14)}\n{1000 * row['chamfer']:.2f}"
             lines[label] = study_row(arm, known[row["shape_id"]], data, runs, resolution)
     if not lines:
         return nothing_yet()
