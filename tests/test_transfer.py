@@ -206,7 +206,7 @@ def test_a_category_in_miniature_has_all_its_rows_and_keeps_them(experiment, mon
 def test_too_many_exemplars_are_refused(experiment):
     collection, runs = experiment
     trained = Trained(runs, "chairs", collection)
-    with pytest.raises(ValueError, match="3 exemplars and at least one target of the 3 chairs .* take 1 to 2"):
+    with pytest.raises(ValueError, match="3 exemplars and at least one target of the 3 made chairs .* take 1 to 2"):
         exemplars_and_targets(trained, 3, 1, 1)
     sources, targets = exemplars_and_targets(trained, 1, 1, 5)
     assert [len(sources), len(targets[LEARNT]), len(targets[FROM_IMAGE])] == [1, 1, 1]
