@@ -220,6 +220,11 @@ def missing_starts(
     return reasons
 
 
+def results_file(runs: Path | str, category: str, split: str = "test", judged: Path | str = "") -> Path:
+    """Where `evaluate_category` leaves the rows of a split; of another collection's split, if its folder is named."""
+    return Path(runs) / "results" / f"{beside(f'{category}_{split}', Path(judged).name)}.csv"
+
+
 def evaluate_category(
     category: str,
     collection: Collection,
@@ -258,7 +263,7 @@ def evaluate_category(
         judged: Another collection, whose split is judged; its rows go into a file of their own.
         methods: Those encoders that are judged, where they have been trained.
     """
-    file = Path(runs) / "results" / f"{beside(f'{category}_{split}', judged.folder.name if judged else '')}.csv"
+    file = results_file(runs, category, split, judged.folder if judged else "")
     judged = judged or collection
     oracle = oracle or OracleConfig()
     arms = {

@@ -21,7 +21,7 @@ from tpl.figures import picture_grid, posters, spread_out
 from tpl.inference import to_raw
 from tpl.meshes import Normalization, QualityCard, as_it_is, clean_mesh
 from tpl.plotting import CLAY, INK, Picture, method_color
-from tpl.real_study import Arm, TrainedOn, arms, results_file
+from tpl.real_study import Arm, TrainedOn, arms, rows_of_arm
 from tpl.reconstruction import extract_mesh
 from tpl.rendering import contact_sheet
 from tpl.sdf import MeshSDF, sample_surface
@@ -53,7 +53,7 @@ def study_gallery(
     for arm in (arm for arm in wanted if arm.trained_on == "both"):
         own = of_both.loc[(of_both["category"] == arm.category) & (of_both["held_out"] == arm.held_out)]
         peers = arms([arm.category], [arm.held_out], arm.source)
-        if not all(results_file(peer, data, runs).exists() for peer in peers):
+        if not all(rows_of_arm(peer, data, runs).exists() for peer in peers):
             continue
         ranked = spread_out(own.sort_values(by="chamfer", ascending=False, na_position="first"), 1, count - 1)
         judged = open_collection(arm._replace(trained_on="real").folder(data))

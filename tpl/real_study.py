@@ -15,7 +15,7 @@ import pandas as pd
 from tpl.collection import Collection, open_collection
 from tpl.comparison import by_kind
 from tpl.evaluation import COLUMNS, format_summary, read_results, summarize
-from tpl.experiments import ENCODER_SDF, embed_category, evaluate_category, regress_category
+from tpl.experiments import ENCODER_SDF, embed_category, evaluate_category, regress_category, results_file
 from tpl.files import beside
 from tpl.inference import OracleConfig
 from tpl.settings import Config, validated
@@ -104,10 +104,9 @@ def judge_arm(
     )
 
 
-def results_file(arm: Arm, data: str, runs: str) -> Path:
+def rows_of_arm(arm: Arm, data: str, runs: str) -> Path:
     """Where an arm's rows are."""
-    judged = Path(arm._replace(trained_on="real").folder(data)).name
-    return Path(arm.folder(runs)) / "results" / f"{arm.category}_test-{judged}.csv"
+    return results_file(arm.folder(runs), arm.category, judged=arm._replace(trained_on="real").folder(data))
 
 
 def run_arm(arm: Arm, data: str, runs: str, device: str, resolution: int, oracle: OracleConfig) -> Path:
@@ -136,7 +135,7 @@ def study_rows(wanted: Sequence[Arm], data: str, runs: str) -> pd.DataFrame:
     """The rows of those arms that have been judged, with the columns `trained_on` and `held_out`."""
     tables = [pd.DataFrame(columns=COLUMNS)]
     for arm in wanted:
-        file = results_file(arm, data, runs)
+        file = rows_of_arm(arm, data, runs)
         if file.exists():
             tables.append(read_results(file).assign(trained_on=arm.trained_on, held_out=arm.held_out))
     if len(tables) == 1:
