@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 ROUNDS = 5
 
@@ -34,6 +35,13 @@ def matrix_peak(dtype: torch.dtype = torch.float32, size: int = 1536, device: st
     """Operations a second in a product of two large matrices, by the threads that are set."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return 2 * size**3 / interleaved({"product": lambda: a @ b})["product"]
+
+
+def operations(function: Callable[[], object]) -> int:
+    """Operations of the matrix products and convolutions in one call, backward passes included."""
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
 
 
 def memory_peak(size: int = 2**25) -> float:

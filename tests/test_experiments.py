@@ -86,7 +86,7 @@ def experiment(tmp_path_factory):
         epochs=60, model=TINY, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3
     )
     embed_category("sofas", collection, phase_1, runs)
-    encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=3, epochs=4, precision="fp32")
+    encoder = dict(encoder=dict(width=8), views_per_batch=3, epochs=4, precision="fp32")  # codes as long as phase 1's
     regress_category("sofas", collection, regression_config(**encoder), runs)
     ours = regression_config(**encoder, sdf_weight=10.0, standardise=True)
     regress_category("sofas", collection, ours, runs, method=ENCODER_SDF)

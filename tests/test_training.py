@@ -360,6 +360,12 @@ def test_views_and_samples_must_be_of_the_same_shapes(embedding):
         train_regression(embedding, disks(), shorter, config, progress=False)
 
 
+def test_an_encoder_must_make_codes_as_long_as_those_of_phase_1(embedding):
+    config = RegressionConfig(epochs=1, encoder=EncoderConfig(latent_dim=5, width=8))
+    with pytest.raises(ValueError, match="codes of 5 numbers and those of phase 1 have 4: give encoder.latent_dim = 4"):
+        train_regression(embedding, disks(), None, config, progress=False)
+
+
 class Waits(TorchDispatchMode):
     """Counts what would make a GPU and the program wait for each other: a number read from it, or sent to it."""
 

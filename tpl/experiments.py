@@ -126,12 +126,13 @@ def regress_category(
 ) -> Path:
     """Phase 2 on top of the category's phase 1; returns its folder.
 
-    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part.
+    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part. The
+    encoder's image size is the collection's and the length of its codes that of phase 1's.
     """
-    size = collection.config.prepare.image_size
-    config = config.model_copy(update={"encoder": config.encoder.model_copy(update={"image_size": size})})
     embedding_folder = Path(runs) / category / "embedding"
     embedding = load_embedding(embedding_folder, device)
+    sizes = {"image_size": collection.config.prepare.image_size, "latent_dim": embedding.codes.shape[1]}
+    config = config.model_copy(update={"encoder": config.encoder.model_copy(update=sizes)})
     shapes = collection.shapes(category, "train" if config.sdf_weight else "coded")
     store = collection.store
     views = ViewTable.read(shapes, store, device)

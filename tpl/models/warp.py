@@ -129,6 +129,10 @@ def _forward(gates: Tensor, cell: Tensor, zero: bool) -> tuple[Tensor, ...]:
     return leave * squashed, new, activated, candidate, squashed
 
 
+# Gradients at the argument from those at the value and the value itself, in one pass, written where they are wanted.
+through_sigmoid, through_tanh = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
+
+
 def _backward(
     hidden_gradient: Tensor,
     cell_gradient: Tensor,
@@ -140,15 +144,14 @@ def _backward(
 ) -> tuple[Tensor, Tensor | None]:
     """Gradients at the gates and at the cell state before, from those at the hidden and the cell state after."""
     hidden_gradient = hidden_gradient.clamp(-HIDDEN_GRADIENT_LIMIT, HIDDEN_GRADIENT_LIMIT)
-    size = candidate.shape[-1]
-    enter, forget, _, leave = activated.split(size, dim=-1)
-    inner = (squashed * squashed).neg_().add_(1).mul_(hidden_gradient).mul_(leave).add_(cell_gradient)
-    gates = (1 - activated).mul_(activated)  # sigmoid's derivative; the candidate's part is written over
-    to_enter, to_forget, to_candidate, to_leave = gates.split(size, dim=-1)
-    to_enter.mul_(inner * candidate)
-    to_forget.mul_(torch.zeros_like(inner) if zero else inner * cell)
-    to_candidate.copy_((candidate * candidate).neg_().add_(1).mul_(inner).mul_(enter))
-    to_leave.mul_(hidden_gradient * squashed)
+    enter, forget, _, leave = activated.chunk(4, dim=-1)
+    inner = torch.ops.aten.tanh_backward(hidden_gradient * leave, squashed).add_(cell_gradient)
+    gates = torch.empty_like(activated)
+    to_enter, to_forget, to_candidate, to_leave = gates.chunk(4, dim=-1)
+    through_sigmoid(inner * candidate, enter, grad_input=to_enter)
+    through_sigmoid(torch.zeros_like(inner) if zero else inner * cell, forget, grad_input=to_forget)
+    through_tanh(inner * enter, candidate, grad_input=to_candidate)
+    through_sigmoid(hidden_gradient * squashed, leave, grad_input=to_leave)
     return gates, None if zero else inner * forget
 
 

@@ -55,6 +55,12 @@ class RegressionObjective(nn.Module):
 
     def __init__(self, embedding: EmbeddingRun, config: RegressionConfig):
         super().__init__()
+        length = embedding.codes.shape[1]
+        if config.encoder.latent_dim != length:
+            raise ValueError(
+                f"the encoder makes codes of {config.encoder.latent_dim} numbers and those of phase 1 have {length}: "
+                f"give encoder.latent_dim = {length}"
+            )
         self.config = config
         self.encoder = Encoder(config.encoder)
         if config.standardise:
