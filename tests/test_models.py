@@ -11,6 +11,7 @@ import torch
 from jaxtyping import TypeCheckError
 from pydantic import ValidationError
 from torch import nn
+from torch.func import functional_call
 
 from tpl.models import (
     DeepImplicitTemplate,
@@ -21,13 +22,13 @@ from tpl.models import (
     Warp,
     WeightsUnavailable,
     imagenet_trunk,
+    lstm,
     predictor,
     projection_head,
     resnet18_trunk,
 )
-from tpl.models import warp as warp_module
 from tpl.models.encoder import normalise
-from tpl.models.warp import lstm_cell, split_exactly
+from tpl.models.warp import split_exactly
 from tpl.settings import SettingsError
 
 SMALL = DeepImplicitTemplateConfig(latent_dim=5, warp_hidden=16, warp_steps=3, template_hidden=16)
@@ -93,23 +94,29 @@ def test_gradients_are_those_of_the_published_warp():
     points, latent = points_and_codes()
     gradients = []
     for forward in (warp, lambda p, c: reference_warp(warp, p, c)):
+        warp.zero_grad()
         p, c = points.clone().requires_grad_(), latent.clone().requires_grad_()
         (1e-3 * forward(p, c)).sum().backward()  # small, so that the limit on the hidden state's gradient sleeps
-        gradients.append((p.grad, c.grad))
+        gradients.append((p.grad, c.grad, warp.affine.weight.grad, warp.affine.bias.grad))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-7)
 
 
-def test_lstm_cell_has_the_derivative_of_its_formula():
-    generator = torch.Generator().manual_seed(0)
-    gates = torch.randn((3, 8), generator=generator, dtype=torch.float64, requires_grad=True)
-    cell = torch.randn((3, 2), generator=generator, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lstm_cell, (gates, cell))
-    assert torch.autograd.gradcheck(lambda g: lstm_cell(g, None), (gates,))
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_warp_has_the_derivative_of_its_formula(steps):
+    warp = trained_like(Warp(latent_dim=3, hidden=2, steps=steps)).double()
+    points, latent = (values.double() for values in points_and_codes(3))
+    points, latent = points[:, :2].clone().requires_grad_(), latent.requires_grad_()
+    names, weights = zip(*warp.named_parameters(), strict=True)
+
+    def path(points, latent, *weights):
+        return functional_call(warp, dict(zip(names, weights, strict=True)), (points, latent))
+
+    assert torch.autograd.gradcheck(path, (points, latent, *weights))
 
 
 def compare_compiled_with_plain():
     """As it is traced; what inductor makes of the trace is torch's own business."""
-    warp_module.BACKEND = "aot_eager"
+    lstm.BACKEND = "aot_eager"
     warp = trained_like(Warp(latent_dim=5, hidden=16, steps=3))
     results = []
     for compiled in (False, True):
@@ -119,7 +126,7 @@ def compare_compiled_with_plain():
         path = warp(points, latent)
         (1e-3 * path).sum().backward()
         results.append([path.detach(), points.grad, latent.grad, *(one.grad for one in warp.parameters())])
-    assert warp_module._compiled.cache_info().currsize == 2  # both directions were compiled
+    assert lstm.compiled.cache_info().currsize == 2  # both directions were compiled
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-7)
 
 
@@ -138,14 +145,37 @@ def test_a_compiled_cell_gives_what_the_plain_one_gives():
 
 
 def test_the_gradient_of_the_hidden_state_is_limited():
-    gates = torch.zeros((1, 4), requires_grad=True)
-    hidden, _ = lstm_cell(gates, None)
-    hidden.backward(torch.full((1, 1), 1e6))
-    limited = gates.grad.clone()
-    gates.grad = None
-    hidden, _ = lstm_cell(gates, None)
-    hidden.backward(torch.full((1, 1), 10.0))
-    torch.testing.assert_close(limited, gates.grad)
+    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=1))
+    with torch.no_grad():
+        warp.affine.weight.fill_(1.0)  # a shift's gradient is the hidden state's, three coordinates added
+    latent = points_and_codes()[1].requires_grad_()
+    found = []
+    for size in (10 / 3, 1e6):
+        latent.grad = None
+        warp(torch.zeros((2, 7, 3)), latent).backward(torch.full((1, 2, 7, 3), size))
+        found.append(latent.grad)
+    torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("zero", [False, True])
+def test_formulas_for_a_compiler_are_those_of_the_kernels(dtype, zero):
+    generator = torch.Generator().manual_seed(0)
+    gates = (3 * torch.randn((5, 7, 32), generator=generator)).to(dtype)
+    cell, *gradients = (None if zero else 2 * torch.randn((5, 7, 8), generator=generator).to(dtype) for _ in range(2))
+    state = (8 * torch.randn((5, 7, 8), generator=generator)).to(dtype)  # some beyond the limit
+    close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.02}
+    fused, kernels = lstm.fused_forward(gates, cell), lstm.forward(gates.clone(), cell)
+    torch.testing.assert_close(fused, kernels, **close)
+    kept = *gradients, *fused[2:], cell
+    torch.testing.assert_close(lstm.fused_backward(state, *kept), lstm.backward(state, *kept), **close | {"atol": 0.05})
+
+
+def test_the_fraction_is_tanh_to_less_than_bfloat16_keeps():
+    values = torch.linspace(-12, 12, 100_001, dtype=torch.float64)
+    found = lstm.tanh_by_fraction(values)
+    assert (found - values.tanh()).abs().max() < 1e-4
+    assert (found.diff() >= 0).all() and found.abs().max() <= 1
 
 
 def test_a_new_warp_is_the_identity_and_forget_biases_sum_to_two():

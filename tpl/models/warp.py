@@ -1,14 +1,11 @@
 """The warp W: an LSTM that carries the points of one shape onto the template."""
 
-import functools
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-HIDDEN_GRADIENT_LIMIT = 10.0
+from tpl.models import lstm
 
 
 class Warp(nn.Module):
@@ -46,39 +43,109 @@ class Warp(nn.Module):
         self, points: Float[Tensor, "shapes points 3"], latent: Float[Tensor, "shapes dim"]
     ) -> Float[Tensor, "steps shapes points 3"]:
         """Positions after each step, in the template's frame; the last are the canonical points."""
-        device = points.device.type
-        code_part = F.linear(latent, self.code_weight, self.input_bias + self.hidden_bias)[:, None]
-        dtype = code_part.dtype
-        exact = split_exactly(points, dtype)
-        weight = torch.cat([self.hidden_weight, *[self.point_weight] * len(exact)], dim=1).to(dtype)
+        product = autocast_dtype(points)
+        with torch.autocast(points.device.type, enabled=False):  # positions keep all their bits
+            code_part = F.linear(latent, self.code_weight, self.input_bias + self.hidden_bias)
+            weights = self.point_weight, self.hidden_weight, self.affine.weight, self.affine.bias
+            how = self.steps, product, self.compiled and self.training, torch.is_grad_enabled()
+            return _Recurrence.apply(points, code_part, *weights, *how)
+
+
+class _Recurrence(torch.autograd.Function):
+    """All steps of the warp, with their derivative written out.
+
+    Left to autograd, a step is a hundred small operations and keeps some ten intermediates. Here it keeps six, and
+    products are summed where they arise. What a point brings to the gates beside its hidden state is one product of
+    its position and a 1 with a small matrix of its shape: the position's weights and the code's share.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        points: Tensor,
+        code_part: Tensor,
+        point_weight: Tensor,
+        hidden_weight: Tensor,
+        affine_weight: Tensor,
+        affine_bias: Tensor,
+        steps: int,
+        product: torch.dtype,
+        compiled: bool,
+        learning: bool,
+    ) -> Tensor:
+        advance = lstm.compiled(lstm.fused_forward) if compiled else lstm.forward
+        own = _own_matrices(point_weight, code_part, product)
+        doubled, own_doubled = _double_candidate(hidden_weight.to(product).T), _double_candidate(own)
         hidden = cell = None
-        path = []
-        for _ in range(self.steps):
+        path, kept = [], []
+        for _ in range(steps):
+            place = _homogeneous(points, product)
             if hidden is None:  # a zero state adds nothing
-                gates = F.linear(torch.cat(exact, dim=-1), weight[:, self.hidden_weight.shape[1] :])
+                gates = torch.bmm(place, own_doubled)
             else:
-                gates = F.linear(torch.cat([hidden, *exact], dim=-1), weight)
-            hidden, cell = lstm_cell(gates.add_(code_part), cell, self.compiled and self.training)
-            with torch.autocast(device, enabled=False):  # positions keep all their bits
-                scale, shift = self.affine(hidden.float()).chunk(2, dim=-1)
-                points = points + scale * points + shift
-            exact = split_exactly(points, dtype)
+                gates = (hidden @ doubled).baddbmm_(place, own_doubled)
+            before = cell
+            hidden, cell, activated, squashed = advance(gates, before)
+            scale, shift = F.linear(hidden.to(points.dtype), affine_weight, affine_bias).chunk(2, dim=-1)
+            if learning:
+                kept += [points, scale, activated, squashed, before, hidden]
+            points = torch.addcmul(points + shift, scale, points)
             path.append(points)
+        ctx.save_for_backward(own, hidden_weight, affine_weight, *kept)
+        ctx.compiled = compiled
         return torch.stack(path)
 
+    @staticmethod
+    def backward(ctx, path_gradient: Tensor) -> tuple[Tensor | None, ...]:
+        own, hidden_weight, affine_weight, *kept = ctx.saved_tensors
+        weights_learn, affine_learns = ctx.needs_input_grad[3:5]
+        retreat = lstm.compiled(lstm.fused_backward) if ctx.compiled else lstm.backward
+        weight, affine = hidden_weight.to(own.dtype), affine_weight.to(own.dtype)
+        point_weight = own[0, :3].T.contiguous()  # the same for all shapes
+        own_gradient = torch.zeros(own.shape, dtype=hidden_weight.dtype, device=own.device)
+        weight_gradient, affine_gradient = torch.zeros_like(weight), torch.zeros_like(affine_weight)
+        bias_gradient = torch.zeros_like(affine_weight[:, 0])
+        position = torch.zeros_like(path_gradient[0])
+        gates = state = cell_gradient = None
+        for step in reversed(range(len(path_gradient))):
+            points, scale, activated, squashed, cell, hidden = kept[6 * step : 6 * step + 6]
+            rows = hidden.flatten(0, 1)
+            if gates is not None and weights_learn:
+                weight_gradient.addmm_(gates.flatten(0, 1).T, rows)
+            position = position + path_gradient[step]
+            change = torch.cat([position * points, position], dim=-1).flatten(0, 1)
+            narrow = change.to(own.dtype)
+            if affine_learns:
+                affine_gradient += narrow.T @ rows
+                bias_gradient += change.sum(dim=0)
+            state = narrow @ affine if state is None else torch.addmm(state, narrow, affine)
+            gates, cell_gradient = retreat(state.view_as(hidden), cell_gradient, activated, squashed, cell)
+            own_gradient += torch.bmm(_homogeneous(points, own.dtype).mT, gates)
+            position = torch.addcmul(position, scale, position) + gates @ point_weight
+            state = gates.flatten(0, 1) @ weight if step else None
+        parts = own.shape[1] // 4
+        point_gradient = own_gradient[:, : 3 * parts].unflatten(1, (parts, 3)).sum(dim=(0, 1)).T
+        gradients = position, own_gradient[:, 3 * parts], point_gradient, weight_gradient.to(hidden_weight.dtype)
+        return *gradients, affine_gradient, bias_gradient, None, None, None, None
 
-def lstm_cell(
-    gates: Float[Tensor, "*batch four_hidden"], cell: Float[Tensor, "*batch hidden"] | None, compiled: bool = False
-) -> tuple[Float[Tensor, "*batch hidden"], Float[Tensor, "*batch hidden"]]:
-    """New hidden and cell state from the summed input and hidden products; a missing cell state is zero.
 
-    Compiled, its dozen passes over memory become one forward and one backward. On a CPU, whose time is in the sigmoid,
-    that gains a few per cent and costs up to a minute.
+def _homogeneous(points: Tensor, dtype: torch.dtype) -> Tensor:
+    """Positions with a 1 after them, each in parts of a format that add up to it: (shapes, points, 4 x parts)."""
+    parts = split_exactly(points, dtype)
+    return torch.cat([*parts, parts[0].new_ones((*points.shape[:2], len(parts)))], dim=-1)
 
-    Source: Hochreiter and Schmidhuber 1997, gates in PyTorch's order: input, forget, candidate, output.
-    """
-    zero = cell is None
-    return _LSTMCell.apply(gates, gates.new_zeros(()) if cell is None else cell, zero, compiled)
+
+def _own_matrices(point_weight: Tensor, code_part: Tensor, dtype: torch.dtype) -> Tensor:
+    """What `_homogeneous` is multiplied by: each shape's (4 x parts, gates), the position's weights and the code's."""
+    codes = split_exactly(code_part[:, None], dtype)
+    weights = point_weight.T.to(dtype).expand(len(code_part), -1, -1)
+    return torch.cat([*[weights] * len(codes), *codes], dim=1)
+
+
+def _double_candidate(weights: Tensor) -> Tensor:
+    """Weights (..., gates) with those of the candidate doubled, whose tanh then is the sigmoid of the others."""
+    enter, forget, candidate, leave = weights.chunk(4, dim=-1)
+    return torch.cat([enter, forget, 2 * candidate, leave], dim=-1)
 
 
 def split_exactly(values: Float[Tensor, "*batch"], dtype: torch.dtype) -> list[Tensor]:
@@ -95,75 +162,3 @@ def autocast_dtype(values: Tensor) -> torch.dtype:
     """The format in which matrices are multiplied right now."""
     device = values.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
-
-
-class _LSTMCell(torch.autograd.Function):
-    """The pointwise part of an LSTM cell with its derivative written out.
-
-    Left to autograd it keeps some ten intermediates a step; this keeps five and fills one gradient in place. The
-    gradient that reaches the hidden state is limited, as in the published network.
-    """
-
-    @staticmethod
-    def forward(ctx, gates: Tensor, cell: Tensor, zero: bool, compiled: bool):
-        function = _compiled(_forward) if compiled else _forward
-        hidden, new, *kept = function(gates, cell, zero)
-        ctx.save_for_backward(*kept, cell)
-        ctx.zero, ctx.compiled = zero, compiled
-        return hidden, new
-
-    @staticmethod
-    def backward(ctx, *gradients: Tensor):
-        function: Callable[..., tuple] = _compiled(_backward) if ctx.compiled else _backward
-        return *function(*gradients, *ctx.saved_tensors, ctx.zero), None, None
-
-
-def _forward(gates: Tensor, cell: Tensor, zero: bool) -> tuple[Tensor, ...]:
-    """Hidden state and cell state, and what the derivative needs: gates, candidate, tanh of the cell state."""
-    size = gates.shape[-1] // 4
-    activated = torch.sigmoid(gates)
-    candidate = _tanh(gates[..., 2 * size : 3 * size])
-    enter, forget, _, leave = activated.split(size, dim=-1)
-    new = enter * candidate if zero else torch.addcmul(enter * candidate, forget, cell)
-    squashed = _tanh(new)
-    return leave * squashed, new, activated, candidate, squashed
-
-
-# Gradients at the argument from those at the value and the value itself, in one pass, written where they are wanted.
-through_sigmoid, through_tanh = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
-
-
-def _backward(
-    hidden_gradient: Tensor,
-    cell_gradient: Tensor,
-    activated: Tensor,
-    candidate: Tensor,
-    squashed: Tensor,
-    cell: Tensor,
-    zero: bool,
-) -> tuple[Tensor, Tensor | None]:
-    """Gradients at the gates and at the cell state before, from those at the hidden and the cell state after."""
-    hidden_gradient = hidden_gradient.clamp(-HIDDEN_GRADIENT_LIMIT, HIDDEN_GRADIENT_LIMIT)
-    enter, forget, _, leave = activated.chunk(4, dim=-1)
-    inner = torch.ops.aten.tanh_backward(hidden_gradient * leave, squashed).add_(cell_gradient)
-    gates = torch.empty_like(activated)
-    to_enter, to_forget, to_candidate, to_leave = gates.chunk(4, dim=-1)
-    through_sigmoid(inner * candidate, enter, grad_input=to_enter)
-    through_sigmoid(torch.zeros_like(inner) if zero else inner * cell, forget, grad_input=to_forget)
-    through_tanh(inner * enter, candidate, grad_input=to_candidate)
-    through_sigmoid(hidden_gradient * squashed, leave, grad_input=to_leave)
-    return gates, None if zero else inner * forget
-
-
-BACKEND = "inductor"
-"""What torch.compile makes kernels by."""
-
-
-@functools.cache
-def _compiled(function: Callable[..., tuple]) -> Callable[..., tuple]:
-    return torch.compile(function, backend=BACKEND, fullgraph=True)
-
-
-def _tanh(values: Tensor) -> Tensor:
-    """tanh by way of the sigmoid, which a CPU computes several times faster; equal to rounding."""
-    return torch.sigmoid(2 * values).mul_(2).sub_(1)

@@ -35,7 +35,7 @@ class DecoderTrainingConfig(TrainingConfig):
     warp_rate: float = Field(default=5e-4, gt=0)
     template_rate: float = Field(default=5e-4, gt=0)
     schedule: Literal["cosine", "halving", "constant"] = "halving"
-    compiled: bool = False  # the warp's LSTM cell by torch.compile: faster on a GPU, after a minute
+    compiled: bool = False  # the warp's LSTM cell by torch.compile: fewer passes over memory, after a minute
 
 
 class EmbeddingConfig(DecoderTrainingConfig):
