@@ -35,8 +35,8 @@ class RegressionConfig(TrainingConfig):
     hue: float = Field(default=0.4, ge=0, le=0.5)
     latent_weight: NonNegativeFloat = 1.0
     sdf_weight: NonNegativeFloat = 0.0
-    sdf_from: float = Field(default=0.3, ge=0, le=1)
-    sdf_latent_weight: NonNegativeFloat = 0.1  # the code term's weight once the SDF term has joined
+    sdf_from: float = Field(default=0.6, ge=0, le=1)
+    sdf_latent_weight: NonNegativeFloat = 1.0  # the code term's weight once the SDF term has joined
     points_per_view: PositiveInt = 64
     inside_share: float = Field(default=0.4, ge=0, le=1)
     cross_share: float = Field(default=0.4, ge=0, lt=1)
