@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import pandas as pd
 
 from tpl.collection import Collection, open_collection
-from tpl.comparison import by_kind
+from tpl.comparison import by_kind, unbroken
 from tpl.evaluation import COLUMNS, format_summary, read_results, summarize
 from tpl.experiments import ENCODER_SDF, embed_category, evaluate_category, regress_category, results_file
 from tpl.files import beside
@@ -147,19 +147,23 @@ SHOWN = [ENCODER_SDF, "nearest by pixels", "nearest by code", "oracle code"]
 
 
 def study_table(rows: pd.DataFrame, seed: int = 0, methods: Sequence[str] = SHOWN) -> pd.DataFrame:
-    """Mean Chamfer distance x 1000 and its 95 % interval, as text: a row a method and view, a column a training."""
+    """Mean Chamfer distance x 1000 and its 95 % interval, as text: a row a method and view, a column a training.
+
+    A line may be broken between the two alone.
+    """
     if rows.empty:
         return pd.DataFrame(columns=["held out", "category", "method", "view", *get_args(TrainedOn)])
     tables = []
     for on, of_arms in rows.loc[rows["method"].isin(methods)].groupby("trained_on", sort=False):
         for held, group in of_arms.groupby("held_out", sort=False):
             table = format_summary(summarize(group, seed))
-            text = table["mean"] + " (" + table["95 %"] + ")"
+            text = table["mean"] + " (" + table["95 %"].map(unbroken) + ")"
             tables.append(table.assign(**{"held out": held, "trained_on": on, "text": text}))
     keys = ["held out", "category", "shapes", "method", "view"]
     joined = pd.concat(tables, ignore_index=True)
     wide = joined.pivot_table("text", keys, "trained_on", aggfunc="first", sort=False)
     table = wide.fillna("").reset_index()
+    table["method"] = table["method"].map(unbroken)
     return table.loc[:, [*keys, *(on for on in get_args(TrainedOn) if on in table)]]
 
 
