@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from tpl.collection import CollectionConfig, categories_of, open_collection
+from tpl.collection import CollectionConfig, categories_of, open_collection, options_of
 from tpl.prepare import PrepareConfig, cross_pool, prepare, prepare_shape
 from tpl.primitives import sphere
 from tpl.rendering import Camera
@@ -233,6 +233,17 @@ def test_a_collection_describes_itself_and_prepares_what_is_missing(tmp_path):
     raw = again.store.read_normalization(one)
     near = np.abs(samples.sdf) < 0.05
     np.testing.assert_allclose(sdf(raw.undo(samples.points[near])) * raw.scale, samples.sdf[near], atol=1e-4)
+
+
+def test_what_a_source_was_told_is_kept_where_a_collection_is_described_anew(tmp_path):
+    told = {"folder": "my_chairs", "folder_category": "chairs", "up": "+z", "front": "-y"}
+    open_collection(tmp_path, config=CollectionConfig(source="folder", **told))
+    found = options_of(tmp_path, "folder")
+    assert found.items() >= told.items() and "train" not in found
+    assert options_of(tmp_path, "procedural") == options_of(tmp_path / "new", "folder") == {}
+    (tmp_path / "collection.json").write_text("[")
+    with pytest.raises(StoreError, match="remove it and prepare anew"):
+        options_of(tmp_path, "folder")
 
 
 def test_a_broken_description_and_a_wrong_category_are_refused(tmp_path):

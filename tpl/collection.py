@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt
@@ -127,11 +127,7 @@ def open_collection(
         SettingsError: A category does not exist.
     """
     file, asked = Path(folder) / "collection.json", config is not None
-    if not asked and file.exists():
-        try:
-            config = validated(CollectionConfig, json.loads(file.read_text()))
-        except ValueError as error:
-            raise StoreError(f"{file} does not describe a collection ({error}): remove it and prepare anew") from error
+    config = config or _described(file)
     config = config or validated(CollectionConfig, {"source": source} if source else {})
     if source and config.source != source:
         raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
@@ -142,6 +138,29 @@ def open_collection(
     if not all(collection.is_complete(check_category(category)) for category in categories):
         collection.prepare(categories, jobs)
     return collection
+
+
+def _described(file: Path) -> CollectionConfig | None:
+    if not file.exists():
+        return None
+    try:
+        return validated(CollectionConfig, json.loads(file.read_text()))
+    except ValueError as error:
+        raise StoreError(f"{file} does not describe a collection ({error}): remove it and prepare anew") from error
+
+
+def options_of(folder: Path | str, source: str) -> dict[str, Any]:
+    """What a folder's `collection.json` tells this source, such as where your own meshes lie and which way they look.
+
+    Nothing if the folder is new or has shapes of another source. Who describes the collection anew starts from it.
+
+    Raises:
+        StoreError: The file is broken.
+    """
+    config = _described(Path(folder) / "collection.json")
+    if config is None or config.source != source:
+        return {}
+    return config.model_dump(include=set(SourceOptions.model_fields))
 
 
 def open_categories(
