@@ -225,6 +225,9 @@ def test_a_collection_describes_itself_and_prepares_what_is_missing(tmp_path):
     again = open_collection(tmp_path / "data")
     assert again.config == config
     assert [s.id for s in again.shapes("sofas", "coded")] == [s.id for s in again.shapes("sofas", "train")][:2]
+    assert again.trial_split("sofas") == "validation"
+    none = open_collection(tmp_path / "none", ["sofas"], config.model_copy(update={"validation": 0}), jobs=1)
+    assert none.trial_split("sofas") == "coded"
     with pytest.raises(StoreError, match="no train shape of chairs is prepared"):
         again.shapes("chairs", "train")
     one = again.shapes("sofas", "test")[0]

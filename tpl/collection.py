@@ -59,6 +59,10 @@ class Collection(NamedTuple):
             raise StoreError(f"no {split} shape of {category} is prepared in {self.folder}: run chapter 01")
         return found[: self.config.coded] if split == "coded" else found
 
+    def trial_split(self, category: str) -> str:
+        """The split that settings are tried on: `validation`, or `coded` where the source has no such shapes."""
+        return "validation" if self.shapes(category, "validation") else "coded"
+
     def categories(self, category: str = "all") -> list[str]:
         """The categories that a parameter asks for, one by its name or "all", as far as the source has shapes of them.
 

@@ -203,8 +203,8 @@ def score_views(
     category: str,
     collection: Collection,
     runs: Path | str,
-    split: str,
-    count: int,
+    split: str = "",
+    count: int = 4,
     resolution: int = 64,
     seed: int = 0,
     device: str = "cpu",
@@ -214,10 +214,11 @@ def score_views(
 ) -> pd.DataFrame:
     """How well encoders do on the first `count` shapes of a split: the fixed view and one random view.
 
+    Without a split it is the one that settings are tried on.
     Of the methods, whose run folders `folders` names, those that are trained are scored.
     """
     trained = Trained(runs, category, collection, resolution, device, folders)
-    shapes = collection.shapes(category, split)[:count]
+    shapes = collection.shapes(category, split or collection.trial_split(category))[:count]
     views, names = split_views(shapes, collection.store, 1, seed)
     asked = []
     for method in [method for method in methods if method in trained.arms]:

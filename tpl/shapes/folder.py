@@ -209,7 +209,10 @@ def _ids(meshes: list[_Found], folder: str) -> dict[str, str]:
 
 
 def _divided(keys: list[str], said: list[str], salt: str) -> list[str]:
-    """The split of each mesh: what its folder says, else that of its key, so that there is one to train and to test."""
+    """The split of each mesh: what its folder says, else that of its key, so that there is one to train and to test.
+
+    From three keys on there is one to try settings on, too.
+    """
     size = Counter(key for key, split in zip(keys, said, strict=True) if not split)
     split = {key: split_of(salt, key) for key in size}
     by_size = sorted(size, key=lambda key: (size[key], _hash(key)))
@@ -221,6 +224,8 @@ def _divided(keys: list[str], said: list[str], salt: str) -> list[str]:
         split[by_size[-1]] = "train"
     if len(by_size) > 1 and not of("test") and "test" not in said:
         split[(of("validation") or of("train"))[0]] = "test"
+    if len(of("train")) > 1 and not of("validation") and "validation" not in said:
+        split[of("train")[0]] = "validation"
     return [of_folder or split[key] for key, of_folder in zip(keys, said, strict=True)]
 
 
