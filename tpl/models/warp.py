@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tpl.models import lstm
@@ -24,7 +25,7 @@ class Warp(nn.Module):
         if steps < 1:
             raise ValueError(f"a warp needs at least 1 step, not {steps}")
         self.steps = steps
-        self.compiled = False  # whether training computes the cell's pointwise part by torch.compile: for GPUs
+        self.compiled = False  # whether training computes the cell's pointwise part by torch.compile
         cell = nn.LSTMCell(latent_dim + 3, hidden)  # PyTorch's own initialisation
         self.code_weight = nn.Parameter(cell.weight_ih.detach()[:, :latent_dim].clone())
         self.point_weight = nn.Parameter(cell.weight_ih.detach()[:, latent_dim:].clone())
@@ -96,6 +97,7 @@ class _Recurrence(torch.autograd.Function):
         return torch.stack(path)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, path_gradient: Tensor) -> tuple[Tensor | None, ...]:
         own, hidden_weight, affine_weight, *kept = ctx.saved_tensors
         weights_learn, affine_learns = ctx.needs_input_grad[3:5]
