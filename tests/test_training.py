@@ -388,7 +388,7 @@ def train_on_balls(phase: str, embedding, epochs: int) -> None:
         config = SMALL.model_copy(update={"pointpair_weight": 0.1, "outputs": "curriculum", **often})
         train_embedding(balls(), config, progress=False)
     elif phase == "regression":
-        config = regression_config(**often, **encoder, sdf_weight=1.0, cross_share=0.0, precision="fp32")
+        config = regression_config(**often, **encoder, sdf_weight=1.0, sdf_from=0.0, cross_share=0.0, precision="fp32")
         train_regression(embedding, disks(), balls(), config, progress=False)
     elif phase == "end_to_end":
         config = end_to_end_config(
