@@ -163,7 +163,6 @@ def study_table(rows: pd.DataFrame, seed: int = 0, methods: Sequence[str] = SHOW
     joined = pd.concat(tables, ignore_index=True)
     wide = joined.pivot_table("text", keys, "trained_on", aggfunc="first", sort=False)
     table = wide.fillna("").reset_index()
-    table["method"] = table["method"].map(unbroken)
     return table.loc[:, [*keys, *(on for on in get_args(TrainedOn) if on in table)]]
 
 
