@@ -55,7 +55,7 @@ class Warp(nn.Module):
 class _Recurrence(torch.autograd.Function):
     """All steps of the warp, with their derivative written out.
 
-    Left to autograd, a step is a hundred small operations and keeps some ten intermediates. Here it keeps six, and
+    Left to autograd, a step is a hundred small operations and keeps some ten intermediates. Here it keeps seven, and
     products are summed where they arise. What a point brings to the gates beside its hidden state is one product of
     its position and a 1 with a small matrix of its shape: the position's weights and the code's share.
     """
@@ -89,7 +89,7 @@ class _Recurrence(torch.autograd.Function):
             hidden, cell, activated, squashed = advance(gates, before)
             scale, shift = F.linear(hidden.to(points.dtype), affine_weight, affine_bias).chunk(2, dim=-1)
             if learning:
-                kept += [points, scale, activated, squashed, before, hidden]
+                kept += [points, place, scale, activated, squashed, before, hidden]
             points = torch.addcmul(points + shift, scale, points)
             path.append(points)
         ctx.save_for_backward(own, hidden_weight, affine_weight, *kept)
@@ -100,6 +100,7 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, path_gradient: Tensor) -> tuple[Tensor | None, ...]:
         own, hidden_weight, affine_weight, *kept = ctx.saved_tensors
+        points_learn, *_ = ctx.needs_input_grad
         weights_learn, affine_learns = ctx.needs_input_grad[3:5]
         retreat = lstm.compiled(lstm.fused_backward) if ctx.compiled else lstm.backward
         weight, affine = hidden_weight.to(own.dtype), affine_weight.to(own.dtype)
@@ -110,7 +111,7 @@ class _Recurrence(torch.autograd.Function):
         position = torch.zeros_like(path_gradient[0])
         gates = state = cell_gradient = None
         for step in reversed(range(len(path_gradient))):
-            points, scale, activated, squashed, cell, hidden = kept[6 * step : 6 * step + 6]
+            points, place, scale, activated, squashed, cell, hidden = kept[7 * step : 7 * step + 7]
             rows = hidden.flatten(0, 1)
             if gates is not None and weights_learn:
                 weight_gradient.addmm_(gates.flatten(0, 1).T, rows)
@@ -122,8 +123,9 @@ class _Recurrence(torch.autograd.Function):
                 bias_gradient += change.sum(dim=0)
             state = narrow @ affine if state is None else torch.addmm(state, narrow, affine)
             gates, cell_gradient = retreat(state.view_as(hidden), cell_gradient, activated, squashed, cell)
-            own_gradient += torch.bmm(_homogeneous(points, own.dtype).mT, gates)
-            position = torch.addcmul(position, scale, position) + gates @ point_weight
+            own_gradient += torch.bmm(place.mT, gates)
+            if step or points_learn:  # a training's points are given
+                position = torch.addcmul(position, scale, position) + gates @ point_weight
             state = gates.flatten(0, 1) @ weight if step else None
         parts = own.shape[1] // 4
         point_gradient = own_gradient[:, : 3 * parts].unflatten(1, (parts, 3)).sum(dim=(0, 1)).T
