@@ -29,6 +29,7 @@ SMALL = {
     "epochs": 6,
     "shapes_per_batch": 4,
     "points_per_shape": 16,
+    "muon_rate": 5e-4,
     "log_every": 2,
     "save_every": 2,
     "precision": "fp32",

@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tpl.datasets import SDFTable, ViewTable
-from tpl.models import DeepImplicitTemplateConfig, EncoderConfig
+from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, EncoderConfig
 from tpl.primitives import sphere
 from tpl.settings import SettingsError
 from tpl.training import (
@@ -34,7 +34,7 @@ from tpl.training import (
     train_end_to_end,
     train_regression,
 )
-from tpl.training.embedding import draw_rows, output_steps, project_to_ball, warp_terms
+from tpl.training.embedding import decoder_groups, draw_rows, output_steps, project_to_ball, warp_terms
 from tpl.training.loop import Group, TrainingConfig, half_precision, latest_state, rate_factor
 from tpl.training.presets import embedding_config, regression_config
 from tpl.training.side_by_side import training_device
@@ -59,6 +59,7 @@ SMALL = EmbeddingConfig(
     log_every=10,
     save_every=20,
 )
+BY_MUON = SMALL.model_copy(update={"muon_rate": 0.01})
 
 
 def balls(count: int = 3000) -> SDFTable:
@@ -151,18 +152,18 @@ KILLED = """
 import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[2])
-from test_training import SMALL, balls
+from test_training import BY_MUON, balls
 from tpl.training import train_embedding
-train_embedding(balls(), SMALL, sys.argv[1], data="balls", progress=False)
+train_embedding(balls(), BY_MUON, sys.argv[1], data="balls", progress=False)
 """
 
 
 def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
-    """Dropout is on, so that a random stream that does not go on would show."""
+    """Dropout is on, so that a random stream that does not go on would show; and so are both optimizers."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        straight = train_embedding(balls(), SMALL, tmp_path / "straight", data="balls", progress=False)
+        straight = train_embedding(balls(), BY_MUON, tmp_path / "straight", data="balls", progress=False)
     finally:
         torch.set_num_threads(threads)
     command = [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "killed"), str(Path(__file__).parent)]
@@ -270,6 +271,44 @@ def test_fit_minimises_what_has_a_known_minimum():
     torch.testing.assert_close(bowl.place.detach(), torch.tensor([1.0, -2.0]), atol=1e-2, rtol=0)
 
 
+def test_muon_moves_a_matrix_along_all_directions_alike():
+    """One step against a gradient whose strongest direction is 100 times its weakest: minus its polar factor."""
+
+    class Plane(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.matrix = torch.nn.Parameter(torch.zeros(12, 6))
+
+        def forward(self, batch, done):
+            return {"plane": (self.matrix * gradient).sum()}
+
+    torch.manual_seed(0)
+    left, right = torch.linalg.qr(torch.randn(12, 6))[0], torch.linalg.qr(torch.randn(6, 6))[0]
+    gradient = left @ torch.diag(torch.logspace(0, -2, 6)) @ right.T
+    plane, config = Plane(), TrainingConfig(epochs=1, precision="fp32", schedule="constant")
+    fit(plane, lambda *_: None, [Group(plane.parameters(), 0.1, "muon")], config, steps=1, progress=False)
+    step = -plane.matrix.detach() / (0.1 * 0.2 * 12**0.5)
+    along = left.T @ step @ right
+    strengths = along.diagonal()
+    assert 0.6 < strengths.min() and strengths.max() < 1.3  # as near to 1 as five Newton-Schulz iterations come
+    torch.testing.assert_close(along, torch.diag(strengths), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("weight_norm", [False, True])
+def test_muon_learns_the_hidden_matrices_and_adam_the_rest(weight_norm):
+    model = DeepImplicitTemplate(MODEL.model_copy(update={"weight_norm": weight_norm}))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = decoder_groups(model, BY_MUON)
+    owned = [names[id(parameter)] for group in groups for parameter in group.parameters]
+    assert sorted(owned) == sorted(names.values())
+    by_muon = {names[id(matrix)] for group in groups if group.optimizer == "muon" for matrix in group.parameters}
+    weight = "parametrizations.weight.original1" if weight_norm else "weight"
+    of_template = {f"template.hidden.{layer}.{weight}" for layer in range(2)}
+    assert by_muon == {"warp.code_weight", "warp.hidden_weight"} | of_template
+    assert [group.rate for group in groups] == [3e-3, 3e-3, 0.01]
+    assert {group.optimizer for group in decoder_groups(model, SMALL)} == {"adam"}
+
+
 def test_schedules():
     cosine = TrainingConfig(epochs=1, schedule="cosine", warmup=0.1)
     assert rate_factor(cosine, 0.05) == pytest.approx(0.5, abs=2e-3)
@@ -329,6 +368,7 @@ def test_presets_are_method_8():
     assert authors.pointpair_weight == pytest.approx(0.0109, abs=1e-4) and authors.template_rate == 1e-3
     assert fixed.pointpair_weight == pytest.approx(0.0547, abs=1e-4) and fixed.cross_share == 0.4
     assert paper.inside_share == authors.inside_share == 0.5
+    assert paper.muon_rate == authors.muon_rate == 0
     assert {config.schedule for config in (paper, authors, fixed)} == {"halving"}
     assert regression_config("paper").sdf_weight == 0
 
@@ -385,7 +425,7 @@ def train_on_balls(phase: str, embedding, epochs: int) -> None:
     often = dict(epochs=epochs, log_every=1000)
     encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=3)
     if phase == "embedding":
-        config = SMALL.model_copy(update={"pointpair_weight": 0.1, "outputs": "curriculum", **often})
+        config = BY_MUON.model_copy(update={"pointpair_weight": 0.1, "outputs": "curriculum", **often})
         train_embedding(balls(), config, progress=False)
     elif phase == "regression":
         config = regression_config(**often, **encoder, sdf_weight=1.0, sdf_from=0.0, cross_share=0.0, precision="fp32")

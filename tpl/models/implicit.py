@@ -46,6 +46,11 @@ class DeepImplicitTemplate(nn.Module):
         """Signed distances (unit-sphere lengths, negative inside) of each shape's points."""
         return self.template(self.warp(points, latent)[-1])
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The weights at features and codes, without those at points and distances."""
+        layers = [self.warp.code_weight, self.warp.hidden_weight, *self.template.hidden.parameters()]
+        return [weight for weight in layers if weight.ndim == 2 and min(weight.shape) > 1]
+
     def shape(self, latent: Float[Tensor, " dim"], step: int = -1) -> SDF:
         """The signed distance function of one shape, on NumPy points in the unit-sphere frame.
 

@@ -34,6 +34,9 @@ class DecoderTrainingConfig(TrainingConfig):
     ramp: float = Field(default=0.05, ge=0, le=1)  # share of the training until the regularisers are at full weight
     warp_rate: float = Field(default=5e-4, gt=0)
     template_rate: float = Field(default=5e-4, gt=0)
+    muon_rate: NonNegativeFloat = (
+        0.0  # ours: hidden matrices of both learn by Muon at this rate; 0: by Adam, as all else
+    )
     schedule: Literal["cosine", "halving", "constant"] = "halving"
     compiled: bool = False  # the warp's LSTM cell by torch.compile: fewer passes over memory, after a minute
 
@@ -112,6 +115,17 @@ def warp_terms(
     return terms
 
 
+def decoder_groups(model: DeepImplicitTemplate, config: DecoderTrainingConfig) -> list[Group]:
+    """What warp and template learn by, and how fast; each of their parameters is in one group."""
+    matrices = model.hidden_matrices() if config.muon_rate else []
+    by_muon = {id(matrix) for matrix in matrices}
+    groups = [
+        Group([parameter for parameter in network.parameters() if id(parameter) not in by_muon], rate)
+        for network, rate in ((model.warp, config.warp_rate), (model.template, config.template_rate))
+    ]
+    return [*groups, Group(matrices, config.muon_rate, "muon")] if matrices else groups
+
+
 def _at(path: Tensor, steps: list[int]) -> Tensor:
     """Some positions of a path. Indexing by the list itself would make a GPU wait for it at each step."""
     return torch.stack([path[step] for step in steps])
@@ -156,11 +170,7 @@ def train_embedding(
         rows = draw_rows(len(table), config.shapes_per_batch, generator)
         return table.draw(rows, config.points_per_shape, generator, config.inside_share, config.cross_share)
 
-    groups = [
-        Group(model.warp.parameters(), config.warp_rate),
-        Group(model.template.parameters(), config.template_rate),
-        Group(codes.parameters(), config.code_rate),
-    ]
+    groups = [*decoder_groups(model, config), Group(codes.parameters(), config.code_rate)]
     steps = config.epochs * math.ceil(len(table) / config.shapes_per_batch)
     history = train_or_load(objective, draw, groups, config, steps, folder, data, label=label, progress=progress)
     with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
-from tpl.training.embedding import DecoderTrainingConfig, EmbeddingRun, draw_rows, warp_terms
+from tpl.training.embedding import DecoderTrainingConfig, EmbeddingRun, decoder_groups, draw_rows, warp_terms
 from tpl.training.loop import Group
 from tpl.training.runs import RunFolder, train_or_load
 
@@ -117,11 +117,7 @@ def train_end_to_end(
         return ViewSDFBatch(image, samples.points, samples.sdf, rows)
 
     encoder, model = objective.encoder, objective.model
-    groups = [
-        Group(encoder.head.parameters(), config.head_rate),
-        Group(model.warp.parameters(), config.warp_rate),
-        Group(model.template.parameters(), config.template_rate),
-    ]
+    groups = [Group(encoder.head.parameters(), config.head_rate), *decoder_groups(model, config)]
     if config.trunk == "trained":
         groups.append(Group(encoder.trunk.parameters(), config.trunk_rate))
     history = train_or_load(

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -52,10 +52,11 @@ class TrainingConfig(BaseModel):
 
 
 class Group(NamedTuple):
-    """Parameters that share a learning rate."""
+    """Parameters that share a learning rate, and what they learn by."""
 
     parameters: Iterable[Tensor]
     rate: float
+    optimizer: Literal["adam", "muon"] = "adam"  # Muon is for matrices alone
 
 
 class TrainingInterrupted(RuntimeError):
@@ -97,7 +98,7 @@ def fit(
         steps: How many batches there are to be, all in all, if no minutes are given.
         state: Folder of saved states; nothing is saved or resumed without one. Beside it `steps.json` says how many
             steps the minutes were found to be.
-        weight_decay: AdamW's; 0 is Adam.
+        weight_decay: The optimizers'; 0 is Adam where AdamW is meant otherwise.
         label: Name in the progress bar.
         progress: Whether to show one.
 
@@ -110,18 +111,15 @@ def fit(
         OutOfTime: The next steps would not end before `DEADLINE`; the state is saved.
         ShareError: The processes cannot share a batch evenly.
     """
-    learnt = [list(group.parameters) for group in groups]
-    device = learnt[0][0].device
+    groups = [group._replace(parameters=list(group.parameters)) for group in groups]
+    device = next(iter(groups[0].parameters)).device
     accelerator = accelerator_on(device)
     if accelerator.num_processes > 1 and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(objective)
     half = half_precision(config.precision, device)
-    optimizer = torch.optim.AdamW(
-        [{"params": parameters, "lr": group.rate} for parameters, group in zip(learnt, groups, strict=True)],
-        weight_decay=weight_decay,
-        fused=True,
-    )
-    prepared, optimizer = accelerator.prepare(objective, optimizer)
+    optimizers = make_optimizers(groups, weight_decay)
+    full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    prepared, *optimizers = accelerator.prepare(objective, *optimizers)
     prepared.train()
     history, first = [], 0
     if state is not None and (saved := latest_state(state)):
@@ -137,19 +135,23 @@ def fit(
         done = step / steps
         generator.manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
-        for group, parameters in zip(groups, optimizer.param_groups, strict=True):
-            parameters["lr"] = group.rate * rate_factor(config, done)
+        factor = rate_factor(config, done)
+        for optimizer, rates in zip(optimizers, full_rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
         batch = share(draw(generator, step, steps), accelerator.process_index, accelerator.num_processes)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             terms = prepared(batch, done)
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         accelerator.backward(sum(terms.values()))
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         return terms
 
     if config.budget_minutes:
         record = None if state is None else state.with_name("steps.json")
-        steps = settled_steps(config.budget_minutes, take, objective, optimizer, accelerator, record)
+        steps = settled_steps(config.budget_minutes, take, objective, optimizers, accelerator, record)
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0)
     saved_at, line_began = first, time.perf_counter()
     sums: dict[str, Tensor] = {}
@@ -184,6 +186,25 @@ def fit(
                     )
     objective.eval()
     return pd.DataFrame(history)
+
+
+def make_optimizers(groups: list[Group], weight_decay: float) -> list[torch.optim.Optimizer]:
+    """AdamW and, for the groups that ask for it, Muon.
+
+    Muon's step is the orthogonal matrix nearest to the gradient's average: it moves a matrix as much along directions
+    in which the gradient is weak as along the strong ones. It is scaled so that its rates mean what Adam's do.
+
+    Source: Jordan et al. 2024 (Muon); Liu et al. 2025, Eq. 4, for the scale.
+    """
+    of: dict[str, list[dict[str, Any]]] = {"adam": [], "muon": []}
+    for group in groups:
+        of[group.optimizer].append({"params": list(group.parameters), "lr": group.rate})
+    made: list[torch.optim.Optimizer] = []
+    if of["adam"]:
+        made.append(torch.optim.AdamW(of["adam"], weight_decay=weight_decay, fused=True))
+    if of["muon"]:
+        made.append(torch.optim.Muon(of["muon"], weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+    return made
 
 
 def accelerator_on(device: torch.device) -> Accelerator:
@@ -238,7 +259,7 @@ def settled_steps(
     minutes: float | int,
     take: Callable[[int, int], Any],
     objective: nn.Module,
-    optimizer: Any,
+    optimizers: Sequence[Any],
     accelerator: Accelerator,
     record: Path | None,
 ) -> int:
@@ -247,14 +268,14 @@ def settled_steps(
     Args:
         minutes: Of all pieces of the training together, without what lies between them.
         take: Takes one step, by its number and that of all.
-        objective: What it changes; it is left as it was, as is the optimizer.
-        optimizer: What else it changes.
+        objective: What it changes; it is left as it was, as are the optimizers.
+        optimizers: What else it changes.
         accelerator: The processes that share the steps.
         record: The file; none where nothing is kept.
     """
     if record is not None and record.exists():
         return json.loads(record.read_text())["steps"]
-    before = copy.deepcopy((objective.state_dict(), optimizer.state_dict()))
+    before = copy.deepcopy((objective.state_dict(), [optimizer.state_dict() for optimizer in optimizers]))
     # The steps lie in the middle of even stages of the training, since a term may join half-way, and what is done a
     # few times in all (features that are measured at the first step and the last) is not among them.
     numbers = [100 * (2 * stage + 1) for stage in range(MEASURED)]
@@ -265,7 +286,8 @@ def settled_steps(
         take(number, 200 * MEASURED)
     seconds = (_clock(accelerator.device) - start) / MEASURED
     objective.load_state_dict(before[0])
-    optimizer.load_state_dict(before[1])
+    for optimizer, state in zip(optimizers, before[1], strict=True):
+        optimizer.load_state_dict(state)
     found = torch.tensor(max(1, round(60 * minutes / seconds)), device=accelerator.device)
     steps = int(torch.as_tensor(broadcast(found)).item())  # the first process's count is that of all
     if record is not None and accelerator.is_main_process:
