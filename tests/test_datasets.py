@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tpl.datasets import SDFTable, ViewTable, color_jitter, crop, random_resized_crop
+from tpl.datasets import SDFTable, ViewTable, color_jitter, crop, random_affine, random_resized_crop
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -176,6 +176,55 @@ def test_a_smaller_window_is_torchvisions_crop_scaled_up():
     found = crop(image, torch.tensor([0.5]), torch.tensor([[0.0, -2 / 16]]))  # rows 2 to 10: their middle 2 above
     # Apart from the edge, where torchvision has cut and we still see the neighbour.
     torch.testing.assert_close(found[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-5, rtol=0)
+
+
+def test_a_turned_window_shows_the_image_turned_the_other_way():
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as F
+
+    image = torch.rand((1, 3, 17, 17), generator=generator())
+    upright = torch.ones(1), torch.zeros(1, 2)
+    quarter = crop(image, *upright, torch.tensor([torch.pi / 2]))
+    torch.testing.assert_close(quarter, image.rot90(1, (2, 3)), atol=1e-5, rtol=0)
+    expected = F.rotate(image, 25.0, InterpolationMode.BILINEAR, fill=[1.0])
+    found = crop(image, *upright, torch.deg2rad(torch.tensor([25.0])))
+    inner = (slice(None), slice(None), slice(5, 12), slice(5, 12))  # at the rim torchvision blends another way
+    torch.testing.assert_close(found[inner], expected[inner], atol=1e-4, rtol=0)
+
+
+def test_random_affine_stays_within_what_is_allowed():
+    """A dot off the middle of a large image: where it can come to, by turns, by zoom and by moves alone."""
+    side = 101
+    image = torch.ones(1, 3, side, side)
+    image[..., 50, 80] = 0  # 30 pixels right of the middle
+    many = image.expand(200, -1, -1, -1)
+    y, x = torch.meshgrid(torch.arange(side) - 50.0, torch.arange(side) - 50.0, indexing="ij")
+
+    def places(**limits) -> tuple[torch.Tensor, torch.Tensor]:
+        limits = {"rotation": 0, "zoom": 0, "shift": 0, **limits}
+        ink = 1 - random_affine(many, generator(), **limits)[:, 0]
+        total = ink.sum(dim=(1, 2))
+        return (ink * x).sum(dim=(1, 2)) / total, (ink * y).sum(dim=(1, 2)) / total
+
+    right, down = places(rotation=20)
+    angle = torch.rad2deg(torch.atan2(down, right))
+    torch.testing.assert_close(right.hypot(down), torch.full((200,), 30.0), atol=0.5, rtol=0)
+    assert 18 < angle.max() < 20.5 and -20.5 < angle.min() < -18
+    right, down = places(zoom=0.2)
+    assert 24.5 < right.min() < 26 and 36 < right.max() < 38 and down.abs().max() < 0.5
+    right, down = places(shift=0.1)
+    for moved in (right - 30, down):
+        assert 9 < moved.max() < 10.6 and -10.6 < moved.min() < -9
+    assert torch.equal(random_affine(many, generator(), 0, 0, 0), many)
+
+
+@given(strength=st.floats(0.05, 0.95), seed=st.integers(0, 99))
+def test_random_affine_leaves_white_white_and_colours_colours(strength, seed):
+    limits = 90 * strength, strength, strength
+    white = random_affine(torch.ones(2, 3, 6, 6), generator(seed), *limits)
+    torch.testing.assert_close(white, torch.ones(2, 3, 6, 6))
+    noise = random_affine(torch.rand((2, 3, 6, 6), generator=generator()), generator(seed), *limits)
+    assert noise.min() >= 0 and noise.max() <= 1
 
 
 @given(strength=st.floats(0.05, 0.95), seed=st.integers(0, 99))

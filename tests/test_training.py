@@ -371,6 +371,8 @@ def test_presets_are_method_8():
     assert paper.muon_rate == authors.muon_rate == 0
     assert {config.schedule for config in (paper, authors, fixed)} == {"halving"}
     assert regression_config("paper").sdf_weight == 0
+    for config in (regression_config("paper"), regression_config("authors"), end_to_end_config("authors")):
+        assert config.rotation == config.zoom == config.shift == 0
 
 
 @pytest.mark.parametrize(
@@ -428,7 +430,9 @@ def train_on_balls(phase: str, embedding, epochs: int) -> None:
         config = BY_MUON.model_copy(update={"pointpair_weight": 0.1, "outputs": "curriculum", **often})
         train_embedding(balls(), config, progress=False)
     elif phase == "regression":
-        config = regression_config(**often, **encoder, sdf_weight=1.0, sdf_from=0.0, cross_share=0.0, precision="fp32")
+        moved = dict(rotation=10.0, zoom=0.1, shift=0.1)
+        through = dict(sdf_weight=1.0, sdf_from=0.0, cross_share=0.0, precision="fp32")
+        config = regression_config(**often, **encoder, **through, **moved)
         train_regression(embedding, disks(), balls(), config, progress=False)
     elif phase == "end_to_end":
         config = end_to_end_config(

@@ -209,8 +209,35 @@ def random_resized_crop(
     return crop(images, 1 - strength * draws[0], strength * (draws[1:].T - 0.5))
 
 
+def random_affine(
+    images: Float[Tensor, "views 3 height width"],
+    generator: torch.Generator,
+    rotation: float | int,
+    zoom: float | int,
+    shift: float | int,
+) -> Float[Tensor, "views 3 height width"]:
+    """Each image turned, scaled and moved at random on white, on the device of the images.
+
+    torchvision's RandomAffine draws once for a whole batch.
+
+    Args:
+        images: RGB in 0 to 1, on white.
+        generator: The randomness, on the images' device.
+        rotation: Turns are up to so many degrees to either side.
+        zoom: What is seen of the image is larger or smaller by up to this share.
+        shift: Moves are up to this share of a side, in both directions.
+    """
+    if not (rotation or zoom or shift):
+        return images
+    draws = 2 * torch.rand((4, len(images)), generator=generator, device=images.device) - 1
+    return crop(images, 1 + zoom * draws[0], shift * draws[1:3].T, torch.pi / 180 * rotation * draws[3])
+
+
 def crop(
-    images: Float[Tensor, "views 3 height width"], side: Float[Tensor, " views"], shift: Float[Tensor, "views 2"]
+    images: Float[Tensor, "views 3 height width"],
+    side: Float[Tensor, " views"],
+    shift: Float[Tensor, "views 2"],
+    angle: Float[Tensor, " views"] | None = None,
 ) -> Float[Tensor, "views 3 height width"]:
     """A window of each image, scaled to the image's size; what of it lies outside is white.
 
@@ -218,10 +245,14 @@ def crop(
         images: RGB in 0 to 1.
         side: Of the window, in sides of the image.
         shift: Of the window's middle from the image's, to the right and down, in sides of the image.
+        angle: By which the window is turned clockwise about its middle, in radians, so that what it shows turns the
+            other way; without it windows stand upright.
     """
-    motion = torch.zeros((len(images), 2, 3), device=images.device)
-    motion[:, 0, 0] = motion[:, 1, 1] = side
-    motion[:, :, 2] = 2 * shift  # grids count half sides
+    angle = torch.zeros_like(side) if angle is None else angle
+    along, across = side * angle.cos(), side * angle.sin()
+    # Rows of (x, y): where in the image a place of the window is. Grids count half sides.
+    rows = [torch.stack([along, -across, 2 * shift[:, 0]], dim=1), torch.stack([across, along, 2 * shift[:, 1]], dim=1)]
+    motion = torch.stack(rows, dim=1)
     grid = F.affine_grid(motion, list(images.shape), align_corners=False)
     ink = F.grid_sample(1 - images, grid, padding_mode="zeros", align_corners=False)  # none outside: white
     return (1 - ink).clamp(0, 1)

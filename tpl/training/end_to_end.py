@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter
+from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter, random_affine
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import DecoderTrainingConfig, EmbeddingRun, decoder_groups, draw_rows, warp_terms
 from tpl.training.loop import Group
@@ -35,6 +35,9 @@ class EndToEndConfig(DecoderTrainingConfig):
     weight_decay: NonNegativeFloat = 0.0
     jitter: float = Field(default=0.4, ge=0, le=1)
     hue: float = Field(default=0.4, ge=0, le=0.5)
+    rotation: float = Field(default=0.0, ge=0, le=180)  # ours: views are turned by up to so many degrees,
+    zoom: float = Field(default=0.0, ge=0, lt=1)  # scaled by up to this share,
+    shift: float = Field(default=0.0, ge=0, le=1)  # and moved by up to this share of a side
 
 
 class EndToEndRun(NamedTuple):
@@ -113,7 +116,8 @@ def train_end_to_end(
     def draw(generator: torch.Generator, step: int, steps: int) -> ViewSDFBatch:
         rows = draw_rows(len(views), config.views_per_batch, generator)
         samples = table.draw(rows, config.points_per_view, generator, config.inside_share, config.cross_share)
-        image = color_jitter(views.draw(rows, generator), generator, config.jitter, config.hue)
+        image = random_affine(views.draw(rows, generator), generator, config.rotation, config.zoom, config.shift)
+        image = color_jitter(image, generator, config.jitter, config.hue)
         return ViewSDFBatch(image, samples.points, samples.sdf, rows)
 
     encoder, model = objective.encoder, objective.model

@@ -52,17 +52,20 @@ EMBEDDING: dict[str, dict[str, Any]] = {
     "fixed": dict(pointpair_weight=0.0001 * PAIRS_PER_POINT),
 }
 
+UPRIGHT = dict(rotation=0.0, zoom=0.0, shift=0.0)
+"""Neither text nor code turns, scales or moves the views that phase 2 and the end-to-end training learn from."""
+
 REGRESSION: dict[str, dict[str, Any]] = {
-    "paper": dict(standardise=False, sdf_weight=0.0),
+    "paper": dict(standardise=False, sdf_weight=0.0, **UPRIGHT),
     # Their code sums over the 256 components and halves the rate every 5 of 100 epochs.
-    "authors": dict(standardise=False, sdf_weight=0.0, latent_weight=256.0, schedule="halving", halvings=20),
+    "authors": dict(standardise=False, sdf_weight=0.0, latent_weight=256.0, schedule="halving", halvings=20, **UPRIGHT),
     "fixed": dict(),
 }
 
 # The losses are those of phase 1 in each reading. "Jointly optimised", says the text; the code freezes the trunk.
 END_TO_END: dict[str, dict[str, Any]] = {
-    "paper": EMBEDDING["paper"],
-    "authors": {**EMBEDDING["authors"], "trunk": "frozen"},
+    "paper": {**EMBEDDING["paper"], **UPRIGHT},
+    "authors": {**EMBEDDING["authors"], **UPRIGHT, "trunk": "frozen"},
     "fixed": EMBEDDING["fixed"],
 }
 

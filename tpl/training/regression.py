@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter
+from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter, random_affine
 from tpl.losses import curriculum_l1
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import EmbeddingRun, draw_rows
@@ -33,6 +33,9 @@ class RegressionConfig(TrainingConfig):
     standardise: bool = False  # predict codes in units of their spread
     jitter: float = Field(default=0.4, ge=0, le=1)
     hue: float = Field(default=0.4, ge=0, le=0.5)
+    rotation: float = Field(default=0.0, ge=0, le=180)  # ours: views are turned by up to so many degrees,
+    zoom: float = Field(default=0.0, ge=0, lt=1)  # scaled by up to this share,
+    shift: float = Field(default=0.0, ge=0, le=1)  # and moved by up to this share of a side
     latent_weight: NonNegativeFloat = 1.0
     sdf_weight: NonNegativeFloat = 0.0
     sdf_from: float = Field(default=0.6, ge=0, le=1)
@@ -127,7 +130,8 @@ def train_regression(
         else:  # Eq. 10 knows only shapes with a code
             rows = draw_rows(coded, config.views_per_batch, generator)
             points, sdf = nothing, nothing[..., 0]
-        image = color_jitter(views.draw(rows, generator), generator, config.jitter, config.hue)
+        image = random_affine(views.draw(rows, generator), generator, config.rotation, config.zoom, config.shift)
+        image = color_jitter(image, generator, config.jitter, config.hue)
         return ViewSDFBatch(image, points, sdf, rows)
 
     groups = [Group(objective.encoder.parameters(), config.learning_rate)]
