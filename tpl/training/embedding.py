@@ -34,9 +34,7 @@ class DecoderTrainingConfig(TrainingConfig):
     ramp: float = Field(default=0.05, ge=0, le=1)  # share of the training until the regularisers are at full weight
     warp_rate: float = Field(default=5e-4, gt=0)
     template_rate: float = Field(default=5e-4, gt=0)
-    muon_rate: NonNegativeFloat = (
-        0.0  # ours: hidden matrices of both learn by Muon at this rate; 0: by Adam, as all else
-    )
+    muon_rate: NonNegativeFloat = 0.0  # ours: hidden matrices of both learn by Muon; 0: by Adam, as all else
     schedule: Literal["cosine", "halving", "constant"] = "halving"
     compiled: bool = False  # the warp's LSTM cell by torch.compile: fewer passes over memory, after a minute
 

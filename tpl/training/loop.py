@@ -98,7 +98,7 @@ def fit(
         steps: How many batches there are to be, all in all, if no minutes are given.
         state: Folder of saved states; nothing is saved or resumed without one. Beside it `steps.json` says how many
             steps the minutes were found to be.
-        weight_decay: The optimizers'; 0 is Adam where AdamW is meant otherwise.
+        weight_decay: That of AdamW and of Muon; with 0 AdamW is Adam.
         label: Name in the progress bar.
         progress: Whether to show one.
 
