@@ -9,17 +9,18 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter, random_affine
+from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import DecoderTrainingConfig, EmbeddingRun, decoder_groups, draw_rows, warp_terms
 from tpl.training.loop import Group
+from tpl.training.regression import VariedViews
 from tpl.training.runs import RunFolder, train_or_load
 
 Start = Literal["random", "imagenet", "contrastive", "imagenet+contrastive"]
 """What the trunk knows before the training: nothing, ImageNet's classes, which views show one object, or both."""
 
 
-class EndToEndConfig(DecoderTrainingConfig):
+class EndToEndConfig(DecoderTrainingConfig, VariedViews):
     """Everything that the end-to-end training depends on; the defaults are the preset `fixed` at the paper's size."""
 
     epochs: PositiveInt = 2001
@@ -33,11 +34,6 @@ class EndToEndConfig(DecoderTrainingConfig):
     trunk_rate: float = Field(default=1e-3, gt=0)
     head_rate: float = Field(default=1e-3, gt=0)
     weight_decay: NonNegativeFloat = 0.0
-    jitter: float = Field(default=0.4, ge=0, le=1)
-    hue: float = Field(default=0.4, ge=0, le=0.5)
-    rotation: float = Field(default=0.0, ge=0, le=180)  # ours: views are turned by up to so many degrees,
-    zoom: float = Field(default=0.0, ge=0, lt=1)  # scaled by up to this share,
-    shift: float = Field(default=0.0, ge=0, le=1)  # and moved by up to this share of a side
 
 
 class EndToEndRun(NamedTuple):
@@ -116,8 +112,7 @@ def train_end_to_end(
     def draw(generator: torch.Generator, step: int, steps: int) -> ViewSDFBatch:
         rows = draw_rows(len(views), config.views_per_batch, generator)
         samples = table.draw(rows, config.points_per_view, generator, config.inside_share, config.cross_share)
-        image = random_affine(views.draw(rows, generator), generator, config.rotation, config.zoom, config.shift)
-        image = color_jitter(image, generator, config.jitter, config.hue)
+        image = config.vary(views.draw(rows, generator), generator)
         return ViewSDFBatch(image, samples.points, samples.sdf, rows)
 
     encoder, model = objective.encoder, objective.model

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -111,14 +112,13 @@ def fit(
         OutOfTime: The next steps would not end before `DEADLINE`; the state is saved.
         ShareError: The processes cannot share a batch evenly.
     """
-    groups = [group._replace(parameters=list(group.parameters)) for group in groups]
-    device = next(iter(groups[0].parameters)).device
+    optimizers = make_optimizers(groups, weight_decay)
+    full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    device = optimizers[0].param_groups[0]["params"][0].device
     accelerator = accelerator_on(device)
     if accelerator.num_processes > 1 and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(objective)
     half = half_precision(config.precision, device)
-    optimizers = make_optimizers(groups, weight_decay)
-    full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     prepared, *optimizers = accelerator.prepare(objective, *optimizers)
     prepared.train()
     history, first = [], 0
@@ -196,15 +196,15 @@ def make_optimizers(groups: list[Group], weight_decay: float) -> list[torch.opti
 
     Source: Jordan et al. 2024 (Muon); Liu et al. 2025, Eq. 4, for the scale.
     """
-    of: dict[str, list[dict[str, Any]]] = {"adam": [], "muon": []}
-    for group in groups:
-        of[group.optimizer].append({"params": list(group.parameters), "lr": group.rate})
-    made: list[torch.optim.Optimizer] = []
-    if of["adam"]:
-        made.append(torch.optim.AdamW(of["adam"], weight_decay=weight_decay, fused=True))
-    if of["muon"]:
-        made.append(torch.optim.Muon(of["muon"], weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
-    return made
+    kinds = {
+        "adam": partial(torch.optim.AdamW, weight_decay=weight_decay, fused=True),
+        "muon": partial(torch.optim.Muon, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+    }
+    of = {
+        kind: [{"params": list(group.parameters), "lr": group.rate} for group in groups if group.optimizer == kind]
+        for kind in kinds
+    }
+    return [kinds[kind](members) for kind, members in of.items() if members]
 
 
 def accelerator_on(device: torch.device) -> Accelerator:

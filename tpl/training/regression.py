@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
+from jaxtyping import Float
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -18,7 +19,24 @@ from tpl.training.loop import Group, TrainingConfig
 from tpl.training.runs import RunFolder, train_or_load
 
 
-class RegressionConfig(TrainingConfig):
+class VariedViews(TrainingConfig):
+    """How the views that an encoder learns from are varied."""
+
+    jitter: float = Field(default=0.4, ge=0, le=1)
+    hue: float = Field(default=0.4, ge=0, le=0.5)
+    rotation: float = Field(default=0.0, ge=0, le=180)  # ours: views are turned by up to so many degrees,
+    zoom: float = Field(default=0.0, ge=0, lt=1)  # scaled by up to this share,
+    shift: float = Field(default=0.0, ge=0, le=1)  # and moved by up to this share of a side
+
+    def vary(
+        self, images: Float[Tensor, "views 3 height width"], generator: torch.Generator
+    ) -> Float[Tensor, "views 3 height width"]:
+        """Each image (RGB in 0 to 1, on white) in another place and in other colours."""
+        moved = random_affine(images, generator, self.rotation, self.zoom, self.shift)
+        return color_jitter(moved, generator, self.jitter, self.hue)
+
+
+class RegressionConfig(VariedViews):
     """Everything that phase 2 depends on beside phase 1; the defaults are the paper's objective.
 
     With `sdf_weight` above 0 it is our variant: after a share `sdf_from` of the training the encoder also learns
@@ -31,11 +49,6 @@ class RegressionConfig(TrainingConfig):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: NonNegativeFloat = 0.0
     standardise: bool = False  # predict codes in units of their spread
-    jitter: float = Field(default=0.4, ge=0, le=1)
-    hue: float = Field(default=0.4, ge=0, le=0.5)
-    rotation: float = Field(default=0.0, ge=0, le=180)  # ours: views are turned by up to so many degrees,
-    zoom: float = Field(default=0.0, ge=0, lt=1)  # scaled by up to this share,
-    shift: float = Field(default=0.0, ge=0, le=1)  # and moved by up to this share of a side
     latent_weight: NonNegativeFloat = 1.0
     sdf_weight: NonNegativeFloat = 0.0
     sdf_from: float = Field(default=0.6, ge=0, le=1)
@@ -130,8 +143,7 @@ def train_regression(
         else:  # Eq. 10 knows only shapes with a code
             rows = draw_rows(coded, config.views_per_batch, generator)
             points, sdf = nothing, nothing[..., 0]
-        image = random_affine(views.draw(rows, generator), generator, config.rotation, config.zoom, config.shift)
-        image = color_jitter(image, generator, config.jitter, config.hue)
+        image = config.vary(views.draw(rows, generator), generator)
         return ViewSDFBatch(image, points, sdf, rows)
 
     groups = [Group(objective.encoder.parameters(), config.learning_rate)]
