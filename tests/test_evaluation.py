@@ -18,6 +18,7 @@ from tpl.evaluation import (
     format_summary,
     nearest_by_code,
     nearest_by_pixels,
+    nearest_by_surface,
     paired_difference,
     random_views,
     read_results,
@@ -190,11 +191,34 @@ def test_nearest_by_code_is_the_smallest_distance():
     assert nearest_by_code(query[:0], gallery).shape == (0,)
 
 
+def on_sphere(radius, count=3000, seed=0):
+    points = np.random.default_rng(seed).normal(size=(count, 3))
+    return radius * points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def test_nearest_by_surface_is_the_sphere_of_the_nearest_radius():
+    gallery = [on_sphere(radius, seed=1) for radius in np.linspace(0.1, 1.0, 19)]  # 0.05 apart
+    asked = [on_sphere(radius) for radius in (0.26, 0.44, 2.0)]
+    for kept in (1, 4, 100):
+        np.testing.assert_array_equal(nearest_by_surface(asked, gallery, few=1000, kept=kept), [3, 7, 18])
+    assert nearest_by_surface([], gallery).shape == (0,)
+
+
+def test_nearest_by_surface_compares_the_best_few_by_many_points():
+    gallery = [on_sphere(0.5, seed=seed) for seed in range(12)]  # alike, but for the points: few do not tell them apart
+    asked = [gallery[7] + 1e-4, gallery[2] - 1e-4]
+    np.testing.assert_array_equal(nearest_by_surface(asked, gallery, few=50, many=3000, kept=12), [7, 2])
+    all_points = [np.argmin([chamfer_distance(points, other) for other in gallery]) for points in asked]
+    assert all_points == [7, 2]
+
+
 def test_an_empty_gallery_is_refused():
     with pytest.raises(ValueError, match="the gallery is empty: nothing to retrieve"):
         nearest_by_code(np.zeros((1, 2)), np.zeros((0, 2)))
     with pytest.raises(ValueError, match="the gallery is empty"):
         nearest_by_pixels(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((0, 8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match="the gallery is empty"):
+        nearest_by_surface([np.zeros((5, 3))], [])
 
 
 # Summaries

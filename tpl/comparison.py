@@ -155,7 +155,7 @@ def _conclusion(category: object, rows: pd.DataFrame, differences: pd.DataFrame,
     parts = [f"the smallest mean in the fixed view is that of *{lead['method']}* ({1000 * lead['mean']:.2f})"]
     if len(fix) > 1:
         parts[0] += f", then *{fix.iloc[1]['method']}* ({1000 * fix.iloc[1]['mean']:.2f})"
-    for rival in ("nearest by code", "nearest by pixels"):
+    for rival in ("nearest by code", "nearest by pixels", "oracle retrieval"):
         found = differences.loc[
             (differences["category"] == category)
             & (differences["view"] == "fix")

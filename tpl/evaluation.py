@@ -184,6 +184,38 @@ def nearest_by_code(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray
     return _nearest(query, gallery)
 
 
+def nearest_by_surface(
+    query: Sequence[Float[np.ndarray, "_ 3"]],
+    gallery: Sequence[Float[np.ndarray, "_ 3"]],
+    few: int = 500,
+    many: int = 5000,
+    kept: int = 16,
+    seed: int = 0,
+) -> Int[np.ndarray, " n"]:
+    """Rows of the gallery whose surfaces are nearest by Chamfer distance: retrieval that looks at the answer.
+
+    Args:
+        query: Points of each surface, raw frame.
+        gallery: Of the surfaces to choose from.
+        few: Points by which all of them are compared,
+        many: and those by which the best `kept` are compared again.
+        kept: So many.
+        seed: Of the points that are taken.
+
+    Source: Tatarchenko et al. 2019, "What do single-view 3D reconstruction networks learn?" (Oracle NN).
+    """
+    if len(gallery) == 0:
+        raise ValueError("the gallery is empty: nothing to retrieve; give it the training shapes")
+    rng = np.random.default_rng(seed)
+    asked, known = ([rng.permutation(points)[:many] for points in surfaces] for surfaces in (query, gallery))
+    found = np.zeros(len(query), np.int64)
+    for row, points in enumerate(asked):
+        roughly = [chamfer_distance(points[:few], other[:few]) for other in known]
+        best = np.argsort(roughly, kind="stable")[:kept]
+        found[row] = best[np.argmin([chamfer_distance(points, known[place]) for place in best])]
+    return found
+
+
 def small_grey(images: UInt8[np.ndarray, "n height width 3"], size: int = 32) -> Float[np.ndarray, "n pixels"]:
     small = [Image.fromarray(image).convert("L").resize((size, size), Image.Resampling.BOX) for image in images]
     return np.stack([np.asarray(image, np.float32).ravel() for image in small]) if small else np.zeros((0, size**2))

@@ -30,6 +30,7 @@ from tpl.evaluation import (
     evaluate_reconstruction,
     nearest_by_code,
     nearest_by_pixels,
+    nearest_by_surface,
     random_views,
     write_results,
 )
@@ -66,6 +67,9 @@ ENCODER_SDF = "encoder (sdf loss)"
 RETRIEVED = "retrieved"
 """Any method that answers with a training shape, where it does not matter which."""
 
+ORACLE_RETRIEVAL = "oracle retrieval"
+"""The training shape that is nearest to the true one: what no retrieval can beat."""
+
 END_TO_END = "end to end"
 """Encoder, warp and template in one training, from a random trunk."""
 
@@ -81,6 +85,9 @@ FOLDERS = {
     END_TO_END: "end_to_end",
     END_TO_END_CONTRASTIVE: "end_to_end_contrastive",
 }
+
+RIVALS = ("nearest by pixels", "nearest by code", "nearest coded shape", ORACLE_RETRIEVAL, "mean shape", "oracle code")
+"""What stands in the tables beside the encoders: results without one of them are made again."""
 
 AT_ONCE = 8
 """Shapes of a split whose meshes are in memory at the same time."""
@@ -245,7 +252,8 @@ def evaluate_category(
     Methods that look at an image see the fixed view ("fix") and `draws` seeded random ones ("rnd0", ...). Each encoder
     decodes by the decoder that it was trained with. Beside the encoders stand, by phase 1 and the better of its two
     encoders: the shape whose 32 x 32 grey picture is nearest (all training shapes), those whose predicted code is
-    nearest (all training shapes, and those with a code of phase 1), the mean code's shape and the oracle's.
+    nearest (all training shapes, and those with a code of phase 1), that whose surface is nearest to the true one
+    (all training shapes), the mean code's shape and the oracle's.
 
     The codes of some shapes are decoded side by side, then measured. On a GPU they are one batch; what a CPU does is
     shared by `jobs` processes, on which no number depends but the seconds.
@@ -281,6 +289,7 @@ def evaluate_category(
         "data": [store.fingerprint(shapes, cross), collection.store.fingerprint(training, cross)],
         "runs": {method: RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in arms},
         "settings": [resolution, draws, seed, oracle.model_dump()],
+        "rivals": list(RIVALS),
     }
     key_file = file.with_suffix(".json")
     if file.exists() and key_file.exists() and json.loads(key_file.read_text()) == key:
@@ -304,7 +313,9 @@ def evaluate_category(
     answers = {  # the training shapes that retrieval names for each view
         method: [gallery.shapes[row] for row in found] for method, found in retrieved.items()
     }
-    named = {shape.id: shape for found in answers.values() for shape in found}
+    surfaces = [store.read_surface(shape) for shape in shapes]
+    nearest_of_all = [gallery.shapes[row] for row in gallery.nearest_to_surfaces(surfaces, seed)]
+    named = {shape.id: shape for found in [*answers.values(), nearest_of_all] for shape in found}
     seen: Any = joblib.Parallel(n_jobs=jobs)(joblib.delayed(_try_what_is_seen)(shape) for shape in named.values())
     meshes: dict[str, Attempt] = dict(zip(named, seen, strict=True))
 
@@ -325,6 +336,7 @@ def evaluate_category(
                 method: {view: answer.id for view, answer in zip(names, shapes_named[of_shape], strict=True)}
                 for method, shapes_named in found.items()
             }
+            nearest[ORACLE_RETRIEVAL] = {NO_VIEW: nearest_of_all[first + number].id}
             asked_for = {answer: meshes[answer] for views in nearest.values() for answer in views.values()}
             alone = {"mean shape": mean, "oracle code": fits[number]}
             tasks.append(joblib.delayed(_judge_shape)(shape, store, seed, names, decoded, nearest, asked_for, alone))
@@ -338,10 +350,10 @@ class Gallery:
     """What retrieval chooses from: all training shapes, by their pictures or their predicted codes."""
 
     def __init__(self, collection: Collection, category: str, arm: Reconstructor):
-        self.shapes = collection.shapes(category, "train")
-        store = collection.store
+        self.shapes, self.store = collection.shapes(category, "train"), collection.store
         per_shape = [
-            np.concatenate([store.read_views(shape, kind)[0] for kind in ("easy", "hard")]) for shape in self.shapes
+            np.concatenate([self.store.read_views(shape, kind)[0] for kind in ("easy", "hard")])
+            for shape in self.shapes
         ]
         self.views = np.concatenate(per_shape)
         self.owner = np.repeat(np.arange(len(self.shapes)), [len(views) for views in per_shape])
@@ -357,6 +369,10 @@ class Gallery:
     def nearest_to_codes(self, codes: np.ndarray) -> np.ndarray:
         """Rows of the training shapes whose own predicted codes are nearest."""
         return nearest_by_code(codes, self.codes)
+
+    def nearest_to_surfaces(self, surfaces: Sequence[np.ndarray], seed: int) -> np.ndarray:
+        """Rows of the training shapes whose surfaces are nearest to these."""
+        return nearest_by_surface(surfaces, [self.store.read_surface(shape) for shape in self.shapes], seed=seed)
 
     def nearest_coded(self, codes: np.ndarray) -> np.ndarray:
         """Rows of the shapes of phase 1 whose learnt codes are nearest."""
@@ -426,7 +442,7 @@ def _judge_shape(
         seed: Of the points that are drawn.
         names: Of its views.
         decoded: What each method made of each view (unit-sphere frame).
-        nearest: The id of the training shape with which each method of retrieval answers to each view.
+        nearest: The id of the training shape with which each method of retrieval answers to each view, or without one.
         retrieved: The meshes of these shapes, raw frame.
         alone: What methods made that look at no view.
     """
@@ -441,11 +457,10 @@ def _judge_shape(
     def in_raw(made: Attempt) -> Attempt:
         return made if isinstance(made.result, Exception) else replace(made, result=to_raw(made.result, normalization))
 
-    rows, answers = [], {}  # several views of a shape often retrieve the same one: it is measured once
-    for view in names:
-        rows += [judge(view, method, in_raw(made[view])) for method, made in decoded.items()]
-        for method, found in nearest.items():
-            answer = found[view]
+    rows = [judge(view, method, in_raw(made[view])) for view in names for method, made in decoded.items()]
+    answers = {}  # several views of a shape often retrieve the same one: it is measured once
+    for method, found in nearest.items():
+        for view, answer in found.items():
             if answer not in answers:
                 answers[answer] = judge(NO_VIEW, RETRIEVED, retrieved[answer])
             rows.append({**answers[answer], "view": view, "method": method})

@@ -21,6 +21,7 @@ INK = "#2b2b2b"
 PALE = "#d9d9d9"
 
 METHOD_COLORS = {
+    "oracle retrieval": "#151f19",
     "oracle code": "#381c53",
     "end to end (contrastive)": "#15512c",
     "encoder": "#005baa",

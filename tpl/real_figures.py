@@ -64,7 +64,7 @@ def study_gallery(
             lines[label] = study_row(arm, known[row["shape_id"]], data, runs, resolution)
     if not lines:
         return nothing_yet()
-    return picture_grid(lines, ["view", "truth", *get_args(TrainedOn)])
+    return picture_grid(lines, ["view", "truth", *get_args(TrainedOn)], tile=1.0)
 
 
 class Judged(NamedTuple):
