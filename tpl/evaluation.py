@@ -5,7 +5,7 @@ rows of all methods go into one table, and the figures of the book are made from
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -185,8 +185,8 @@ def nearest_by_code(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray
 
 
 def nearest_by_surface(
-    query: Sequence[Float[np.ndarray, "_ 3"]],
-    gallery: Sequence[Float[np.ndarray, "_ 3"]],
+    query: Iterable[Float[np.ndarray, "_ 3"]],
+    gallery: Iterable[Float[np.ndarray, "_ 3"]],
     few: int = 500,
     many: int = 5000,
     kept: int = 16,
@@ -196,7 +196,7 @@ def nearest_by_surface(
 
     Args:
         query: Points of each surface, raw frame.
-        gallery: Of the surfaces to choose from.
+        gallery: Of the surfaces to choose from. Of either, one at a time is kept whole.
         few: Points by which all of them are compared,
         many: and those by which the best `kept` are compared again.
         kept: So many.
@@ -204,11 +204,15 @@ def nearest_by_surface(
 
     Source: Tatarchenko et al. 2019, "What do single-view 3D reconstruction networks learn?" (Oracle NN).
     """
-    if len(gallery) == 0:
-        raise ValueError("the gallery is empty: nothing to retrieve; give it the training shapes")
     rng = np.random.default_rng(seed)
-    asked, known = ([rng.permutation(points)[:many] for points in surfaces] for surfaces in (query, gallery))
-    found = np.zeros(len(query), np.int64)
+
+    def thinned(points: np.ndarray) -> np.ndarray:
+        return points[rng.permutation(len(points))[:many]]
+
+    asked, known = list(map(thinned, query)), list(map(thinned, gallery))
+    if not known:
+        raise ValueError("the gallery is empty: nothing to retrieve; give it the training shapes")
+    found = np.zeros(len(asked), np.int64)
     for row, points in enumerate(asked):
         roughly = [chamfer_distance(points[:few], other[:few]) for other in known]
         best = np.argsort(roughly, kind="stable")[:kept]

@@ -5,7 +5,7 @@ Each function takes a category first and returns a path, so that `side_by_side` 
 
 import json
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -313,7 +313,7 @@ def evaluate_category(
     answers = {  # the training shapes that retrieval names for each view
         method: [gallery.shapes[row] for row in found] for method, found in retrieved.items()
     }
-    surfaces = [store.read_surface(shape) for shape in shapes]
+    surfaces = (store.read_surface(shape) for shape in shapes)
     nearest_of_all = [gallery.shapes[row] for row in gallery.nearest_to_surfaces(surfaces, seed)]
     named = {shape.id: shape for found in [*answers.values(), nearest_of_all] for shape in found}
     seen: Any = joblib.Parallel(n_jobs=jobs)(joblib.delayed(_try_what_is_seen)(shape) for shape in named.values())
@@ -370,9 +370,9 @@ class Gallery:
         """Rows of the training shapes whose own predicted codes are nearest."""
         return nearest_by_code(codes, self.codes)
 
-    def nearest_to_surfaces(self, surfaces: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    def nearest_to_surfaces(self, surfaces: Iterable[np.ndarray], seed: int) -> np.ndarray:
         """Rows of the training shapes whose surfaces are nearest to these."""
-        return nearest_by_surface(surfaces, [self.store.read_surface(shape) for shape in self.shapes], seed=seed)
+        return nearest_by_surface(surfaces, (self.store.read_surface(shape) for shape in self.shapes), seed=seed)
 
     def nearest_coded(self, codes: np.ndarray) -> np.ndarray:
         """Rows of the shapes of phase 1 whose learnt codes are nearest."""
