@@ -143,6 +143,8 @@ def test_the_sentences_name_who_is_ahead():
     (sentence,) = study_sentences(KNOWN)
     assert sentence.startswith("**sofas**, families held out: fix 6.00 (made), 2.00 (both); ahead")
     assert "when trained on both." in sentence and "made and" not in sentence
+    throughout = pd.concat([KNOWN[KNOWN.trained_on == "both"].assign(trained_on=on) for on in ("made", "real", "both")])
+    assert "when trained on made, real and both." in study_sentences(throughout)[0]
     worse = KNOWN[KNOWN.trained_on == "made"]
     assert "its pixel neighbour is ahead throughout" in study_sentences(worse)[0]
 

@@ -203,8 +203,12 @@ def study_sentences(rows: pd.DataFrame, seed: int = 0) -> list[str]:
                 for on, table in means.items()
                 if table.loc[(ENCODER_SDF, view), "mean"] < table.loc[("nearest by pixels", view), "mean"]
             ]
-            words = f"ahead of its pixel neighbour when trained on {' and '.join(beaten)}" if beaten else ""
-            parts.append(f"{view} {', '.join(told)}; {words or 'its pixel neighbour is ahead throughout'}")
+            words = "its pixel neighbour is ahead throughout"
+            if beaten:
+                *others, last = beaten
+                named = f"{', '.join(others)} and {last}" if others else last
+                words = f"ahead of its pixel neighbour when trained on {named}"
+            parts.append(f"{view} {', '.join(told)}; {words}")
         kind = "families" if first["held_out"] == "family" else "whole groups"
         sentences.append(f"**{first['category']}**, {kind} held out: {'. '.join(parts)}.")
     return sentences
