@@ -5,7 +5,7 @@ rows of all methods go into one table, and the figures of the book are made from
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -210,8 +210,7 @@ def nearest_by_surface(
         return points[rng.permutation(len(points))[:many]]
 
     asked, known = list(map(thinned, query)), list(map(thinned, gallery))
-    if not known:
-        raise ValueError("the gallery is empty: nothing to retrieve; give it the training shapes")
+    _refuse_empty(known)
     found = np.zeros(len(asked), np.int64)
     for row, points in enumerate(asked):
         roughly = [chamfer_distance(points[:few], other[:few]) for other in known]
@@ -225,9 +224,13 @@ def small_grey(images: UInt8[np.ndarray, "n height width 3"], size: int = 32) ->
     return np.stack([np.asarray(image, np.float32).ravel() for image in small]) if small else np.zeros((0, size**2))
 
 
-def _nearest(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray, "m dim"]) -> Int[np.ndarray, " n"]:
+def _refuse_empty(gallery: Sized) -> None:
     if len(gallery) == 0:
         raise ValueError("the gallery is empty: nothing to retrieve; give it the training shapes")
+
+
+def _nearest(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray, "m dim"]) -> Int[np.ndarray, " n"]:
+    _refuse_empty(gallery)
     if len(query) == 0:
         return np.zeros(0, np.int64)
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(gallery)

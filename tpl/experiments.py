@@ -347,7 +347,7 @@ def evaluate_category(
 
 
 class Gallery:
-    """What retrieval chooses from: all training shapes, by their pictures or their predicted codes."""
+    """What retrieval chooses from: all training shapes, by their pictures, their predicted codes or their surfaces."""
 
     def __init__(self, collection: Collection, category: str, arm: Reconstructor):
         self.shapes, self.store = collection.shapes(category, "train"), collection.store
