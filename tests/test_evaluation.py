@@ -14,6 +14,7 @@ from tpl.evaluation import (
     ResultsError,
     attempt,
     case_rng,
+    distance_to_nearest_other,
     evaluate_reconstruction,
     format_summary,
     nearest_by_code,
@@ -210,6 +211,16 @@ def test_nearest_by_surface_compares_the_best_few_by_many_points():
     np.testing.assert_array_equal(nearest_by_surface(asked, gallery, few=50, many=3000, kept=12), [7, 2])
     all_points = [np.argmin([chamfer_distance(points, other) for other in gallery]) for points in asked]
     assert all_points == [7, 2]
+
+
+def test_the_distance_to_the_nearest_other_is_the_least_chamfer_distance():
+    surfaces = [on_sphere(radius, seed=seed)[:400] for seed, radius in enumerate((0.2, 0.25, 0.6, 0.9))]
+    plain = [min(chamfer_distance(a, b) for b in surfaces if b is not a) for a in surfaces]
+    np.testing.assert_allclose(distance_to_nearest_other(surfaces), plain)
+    again = distance_to_nearest_other([*surfaces, surfaces[3]], points=400)
+    assert again[3] == again[4] < 0.01 < again[2]  # a twin, but for the points that are taken
+    with pytest.raises(ValueError, match="1 surfaces have no others"):
+        distance_to_nearest_other(surfaces[:1])
 
 
 def test_an_empty_gallery_is_refused():

@@ -25,6 +25,7 @@ from tpl.real_study import (
     study_rows,
     study_sentences,
     study_table,
+    varieties,
 )
 from tpl.shapes import procedural_shapes
 from tpl.training import embedding_config, regression_config
@@ -96,6 +97,14 @@ def test_what_is_prepared_is_taken_over(study):
     assert first.samefile(second)
     crossed = [place.store.path("CrossSamples", shape, ".npz") for place in (made, both)]
     assert not crossed[0].samefile(crossed[1])  # other neighbours, other samples
+
+
+def test_made_and_real_shapes_are_compared_in_equal_numbers(study):
+    data, _, _ = study
+    table = varieties(["sofas", "chairs"], data, "found")
+    assert table[["category", "shapes", "compared"]].to_numpy().tolist() == [["sofas", "made", 3], ["sofas", "real", 3]]
+    assert (table[["mean", "median"]].astype(float) > 0).all().all()
+    assert varieties(["sofas"], f"{data}-nowhere", "found").empty
 
 
 def test_run_again_it_only_reads(study):

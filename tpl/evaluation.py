@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import trimesh
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
+from scipy.spatial import KDTree
 from sklearn.neighbors import NearestNeighbors
 
 from tpl.errors import PlainError
@@ -217,6 +219,28 @@ def nearest_by_surface(
         best = np.argsort(roughly, kind="stable")[:kept]
         found[row] = best[np.argmin([chamfer_distance(points, known[place]) for place in best])]
     return found
+
+
+def distance_to_nearest_other(
+    surfaces: Iterable[Float[np.ndarray, "_ 3"]], points: int = 1500, seed: int = 0
+) -> Float[np.ndarray, " n"]:
+    """Chamfer distance of each surface to the nearest one among the others: how varied the surfaces are.
+
+    Args:
+        surfaces: Points of each, raw frame; at least two surfaces.
+        points: So many of each are compared; the fewer, the larger every distance.
+        seed: Of the points that are taken.
+    """
+    rng = np.random.default_rng(seed)
+    thinned = [surface[rng.permutation(len(surface))[:points]] for surface in surfaces]
+    if len(thinned) < 2:
+        raise ValueError(f"{len(thinned)} surfaces have no others: give two or more")
+    trees = [KDTree(surface) for surface in thinned]
+    distance = np.full((len(trees), len(trees)), np.inf)
+    for (a, first), (b, second) in combinations(enumerate(trees), 2):
+        there, back = first.query(second.data)[0], second.query(first.data)[0]
+        distance[a, b] = distance[b, a] = np.mean(there**2) + np.mean(back**2)
+    return distance.min(axis=0)
 
 
 def small_grey(images: UInt8[np.ndarray, "n height width 3"], size: int = 32) -> Float[np.ndarray, "n pixels"]:

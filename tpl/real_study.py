@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 
 from tpl.collection import Collection, open_collection
 from tpl.comparison import by_kind, unbroken
-from tpl.evaluation import COLUMNS, format_summary, read_results, summarize
+from tpl.evaluation import COLUMNS, distance_to_nearest_other, format_summary, read_results, summarize
 from tpl.experiments import ENCODER_SDF, embed_category, evaluate_category, regress_category, results_file
 from tpl.files import beside
 from tpl.inference import OracleConfig
@@ -183,6 +184,30 @@ def counted(shapes: Sequence[Shape]) -> pd.DataFrame:
     return grouped.agg(
         shapes=("family", "size"), families=("family", "nunique"), kinds=("kind", "nunique")
     ).reset_index()
+
+
+def varieties(categories: Sequence[str], data: str, source: str = "open", seed: int = 0) -> pd.DataFrame:
+    """How far made and real shapes are from their nearest fellow: equally many of each, a row a category and origin.
+
+    The more shapes, the nearer the nearest: means of unequal numbers would say nothing. A category without two
+    prepared shapes of both origins has no rows.
+    """
+    rows = []
+    for category in categories:
+        folders = {"made": data, "real": Arm(category, "real", "family", source).folder(data)}
+        if not all((Path(folder) / "collection.json").exists() for folder in folders.values()):
+            continue
+        found = {origin: open_collection(folder) for origin, folder in folders.items()}
+        shapes = {origin: [s for s in of.listed(category) if of.is_prepared(s)] for origin, of in found.items()}
+        fewest = min(map(len, shapes.values()))
+        if fewest < 2:
+            continue
+        for origin, of_origin in shapes.items():
+            chosen = np.random.default_rng(seed).permutation(len(of_origin))[:fewest]
+            surfaces = [found[origin].store.read_surface(of_origin[place]) for place in chosen]
+            nearest = 1000 * distance_to_nearest_other(surfaces, seed=seed)
+            rows.append((category, origin, fewest, f"{nearest.mean():.2f}", f"{np.median(nearest):.2f}"))
+    return pd.DataFrame(rows, columns=["category", "shapes", "compared", "mean", "median"])
 
 
 def study_sentences(rows: pd.DataFrame, seed: int = 0) -> list[str]:

@@ -58,14 +58,15 @@ CHOICES = {
     ),
 }
 
-# Ranges in centimetres (lean in degrees): seat width, depth and height, slab, height of the back and lean.
+# Ranges in centimetres: width, depth and height of the seat, its slab, height of the back. They are so wide that a
+# chair is as far from its nearest fellow as a real one is (chapter 12 measures it).
 MEASURES = {
-    "frame": {"width": (40, 53), "depth": (39, 50), "height": (41, 48), "slab": (3, 4.5), "back": (34, 66)},
-    "office": {"width": (44, 54), "depth": (42, 50), "height": (43, 52), "slab": (5, 9), "back": (42, 70)},
-    "stool": {"width": (32, 42), "depth": (31, 40), "height": (60, 80), "slab": (3.5, 7), "back": (24, 42)},
-    "shell": {"width": (46, 64), "depth": (43, 54), "height": (38, 46), "slab": (3, 4), "back": (36, 46)},
-    "armchair": {"width": (52, 68), "depth": (50, 62), "height": (38, 46), "slab": (12, 20), "back": (34, 62)},
-    "recliner": {"width": (52, 64), "depth": (50, 58), "height": (40, 46), "slab": (13, 18), "back": (58, 74)},
+    "frame": {"width": (33.5, 59.5), "depth": (33.5, 55.5), "height": (37.5, 51.5), "slab": (2.5, 5), "back": (21, 82)},
+    "office": {"width": (39, 59), "depth": (38, 54), "height": (38.5, 56.5), "slab": (4, 10), "back": (28, 84)},
+    "stool": {"width": (27, 47), "depth": (26.5, 44.5), "height": (50, 90), "slab": (2.5, 8), "back": (15, 51)},
+    "shell": {"width": (37, 73), "depth": (37.5, 59.5), "height": (34, 50), "slab": (3, 4), "back": (31, 51)},
+    "armchair": {"width": (44, 76), "depth": (44, 68), "height": (34, 50), "slab": (10, 22), "back": (21, 76)},
+    "recliner": {"width": (46, 70), "depth": (46, 62), "height": (37, 49), "slab": (12, 19), "back": (50, 82)},
 }
 
 
