@@ -197,14 +197,14 @@ def varieties(categories: Sequence[str], data: str, source: str = "open", seed: 
         folders = {"made": data, "real": Arm(category, "real", "family", source).folder(data)}
         if not all((Path(folder) / "collection.json").exists() for folder in folders.values()):
             continue
-        found = {origin: open_collection(folder) for origin, folder in folders.items()}
-        shapes = {origin: [s for s in of.listed(category) if of.is_prepared(s)] for origin, of in found.items()}
+        collections = {origin: open_collection(folder) for origin, folder in folders.items()}
+        shapes = {origin: list(filter(c.is_prepared, c.listed(category))) for origin, c in collections.items()}
         fewest = min(map(len, shapes.values()))
         if fewest < 2:
             continue
-        for origin, of_origin in shapes.items():
-            chosen = np.random.default_rng(seed).permutation(len(of_origin))[:fewest]
-            surfaces = [found[origin].store.read_surface(of_origin[place]) for place in chosen]
+        for origin, collection in collections.items():
+            chosen = np.random.default_rng(seed).permutation(len(shapes[origin]))[:fewest]
+            surfaces = [collection.store.read_surface(shapes[origin][place]) for place in chosen]
             nearest = 1000 * distance_to_nearest_other(surfaces, seed=seed)
             rows.append((category, origin, fewest, f"{nearest.mean():.2f}", f"{np.median(nearest):.2f}"))
     return pd.DataFrame(rows, columns=["category", "shapes", "compared", "mean", "median"])
