@@ -58,15 +58,15 @@ CHOICES = {
     ),
 }
 
-# Ranges in centimetres: width, depth and height of the seat, its slab, height of the back. They are so wide that a
-# chair is as far from its nearest fellow as a real one is (chapter 12 measures it).
+# Ranges in centimetres: width, depth and height of the seat, its slab, height of the back. With them a chair is almost
+# as far from its nearest fellow as a real one is (chapter 12 measures it).
 MEASURES = {
-    "frame": {"width": (33.5, 59.5), "depth": (33.5, 55.5), "height": (37.5, 51.5), "slab": (2.5, 5), "back": (21, 82)},
-    "office": {"width": (39, 59), "depth": (38, 54), "height": (38.5, 56.5), "slab": (4, 10), "back": (28, 84)},
-    "stool": {"width": (27, 47), "depth": (26.5, 44.5), "height": (50, 90), "slab": (2.5, 8), "back": (15, 51)},
-    "shell": {"width": (37, 73), "depth": (37.5, 59.5), "height": (34, 50), "slab": (3, 4), "back": (31, 51)},
-    "armchair": {"width": (44, 76), "depth": (44, 68), "height": (34, 50), "slab": (10, 22), "back": (21, 76)},
-    "recliner": {"width": (46, 70), "depth": (46, 62), "height": (37, 49), "slab": (12, 19), "back": (50, 82)},
+    "frame": {"width": (37, 56), "depth": (36, 53), "height": (39, 50), "slab": (2.5, 5), "back": (26, 74)},
+    "office": {"width": (41.5, 56.5), "depth": (40, 52), "height": (41, 54), "slab": (4, 10), "back": (35, 77)},
+    "stool": {"width": (29.5, 44.5), "depth": (29, 42), "height": (55, 85), "slab": (2.5, 8), "back": (19.5, 46.5)},
+    "shell": {"width": (41.5, 68.5), "depth": (40, 57), "height": (36, 48), "slab": (3, 4), "back": (33.5, 48.5)},
+    "armchair": {"width": (48, 72), "depth": (47, 65), "height": (36, 48), "slab": (10, 22), "back": (27, 69)},
+    "recliner": {"width": (49, 67), "depth": (48, 60), "height": (38.5, 47.5), "slab": (12, 19), "back": (54, 78)},
 }
 
 
