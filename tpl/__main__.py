@@ -14,7 +14,7 @@ from PIL import Image
 
 from tpl.chapters import DEFAULT_PROFILE, Book, chosen_parameters, pair, parameters, publish, run_chapters
 from tpl.checking import check_collection, check_shapenet
-from tpl.collection import Collection, CollectionConfig, categories_of, check_category, open_collection
+from tpl.collection import Collection, CollectionConfig, categories_of, check_category, is_collection, open_collection
 from tpl.errors import OutOfTime
 from tpl.files import beside, write_atomically
 from tpl.isolated import TIMEOUT
@@ -166,7 +166,7 @@ def data(
         jobs: Processes that read; -1 is one a core.
     """
     categories = categories_of(category)
-    if (folder / "collection.json").exists():
+    if is_collection(folder):
         report = check_collection(open_collection(folder), categories, measured, jobs)
     else:
         options = SourceOptions(folder=str(folder), splits=splits, preprocessed=preprocessed, views=views)

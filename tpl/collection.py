@@ -109,6 +109,15 @@ class Collection(NamedTuple):
         return not self.config.prepare.cross_samples or "cross" in record
 
 
+def is_collection(folder: Path | str) -> bool:
+    """Whether a folder says that it is one; `open_collection` would make it one."""
+    return _description(folder).exists()
+
+
+def _description(folder: Path | str) -> Path:
+    return Path(folder) / "collection.json"
+
+
 def open_collection(
     folder: Path | str,
     categories: Sequence[str] = (),
@@ -130,7 +139,7 @@ def open_collection(
         StoreError: `collection.json` is broken, or its shapes come from another source.
         SettingsError: A category does not exist.
     """
-    file, asked = Path(folder) / "collection.json", config is not None
+    file, asked = _description(folder), config is not None
     config = config or _described(file)
     config = config or validated(CollectionConfig, {"source": source} if source else {})
     if source and config.source != source:
@@ -161,7 +170,7 @@ def options_of(folder: Path | str, source: str) -> dict[str, Any]:
     Raises:
         StoreError: The file is broken.
     """
-    config = _described(Path(folder) / "collection.json")
+    config = _described(_description(folder))
     if config is None or config.source != source:
         return {}
     return config.model_dump(include=set(SourceOptions.model_fields))

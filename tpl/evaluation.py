@@ -15,7 +15,6 @@ import pandas as pd
 import trimesh
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
-from scipy.spatial import KDTree
 from sklearn.neighbors import NearestNeighbors
 
 from tpl.errors import PlainError
@@ -235,11 +234,9 @@ def distance_to_nearest_other(
     thinned = [surface[rng.permutation(len(surface))[:points]] for surface in surfaces]
     if len(thinned) < 2:
         raise ValueError(f"{len(thinned)} surfaces have no others: give two or more")
-    trees = [KDTree(surface) for surface in thinned]
-    distance = np.full((len(trees), len(trees)), np.inf)
-    for (a, first), (b, second) in combinations(enumerate(trees), 2):
-        there, back = first.query(second.data)[0], second.query(first.data)[0]
-        distance[a, b] = distance[b, a] = np.mean(there**2) + np.mean(back**2)
+    distance = np.full((len(thinned), len(thinned)), np.inf)
+    for (a, first), (b, second) in combinations(enumerate(thinned), 2):
+        distance[a, b] = distance[b, a] = chamfer_distance(first, second)
     return distance.min(axis=0)
 
 

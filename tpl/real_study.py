@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from tpl.collection import Collection, open_collection
+from tpl.collection import Collection, is_collection, open_collection
 from tpl.comparison import by_kind, unbroken
 from tpl.evaluation import COLUMNS, distance_to_nearest_other, format_summary, read_results, summarize
 from tpl.experiments import ENCODER_SDF, embed_category, evaluate_category, regress_category, results_file
@@ -195,7 +195,7 @@ def varieties(categories: Sequence[str], data: str, source: str = "open", seed: 
     rows = []
     for category in categories:
         folders = {"made": data, "real": Arm(category, "real", "family", source).folder(data)}
-        if not all((Path(folder) / "collection.json").exists() for folder in folders.values()):
+        if not all(map(is_collection, folders.values())):
             continue
         collections = {origin: open_collection(folder) for origin, folder in folders.items()}
         shapes = {origin: list(filter(c.is_prepared, c.listed(category))) for origin, c in collections.items()}

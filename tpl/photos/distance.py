@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from sklearn.metrics import pairwise_distances_chunked
 
-from tpl.collection import Collection, open_collection
+from tpl.collection import Collection, is_collection, open_collection
 from tpl.evaluation import small_grey
 from tpl.inference import encode
 from tpl.models import Encoder
@@ -109,7 +109,7 @@ def sentences_of_distance(photo: Photo, data: Path | str, category: str, encoder
         category: Which of them.
         encoder: Makes the codes.
     """
-    if not (Path(data) / "collection.json").exists():
+    if not is_collection(data):
         return [f"unknown, since {data} holds no prepared shapes"]
     try:
         views = training_views(open_collection(data), category)
