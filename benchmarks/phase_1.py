@@ -5,6 +5,8 @@ PyTorch's own cell, one template evaluation after the other, weight norm and dro
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -13,16 +15,19 @@ from benchmarks.measuring import interleaved, matrix_peak, table
 from tpl.losses import CURRICULUM, curriculum_l1
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
 from tpl.training.embedding import EmbeddingConfig, decoder_groups, output_steps
-from tpl.training.loop import half_precision, make_optimizers
+from tpl.training.loop import half_precision, make_optimizers, share
+from tpl.training.memory import keep_freed_memory
 
 Sizes = tuple[int, int, int]
+PAPER = "256, 512, 256 (paper)"
 SIZES: dict[str, Sizes] = {
     "32, 64, 128 (quick)": (32, 64, 128),
     "64, 128, 128": (64, 128, 128),
     "128, 256, 256": (128, 256, 256),
-    "256, 512, 256 (paper)": (256, 512, 256),
+    PAPER: (256, 512, 256),
 }
 SHAPES = 16
+BATCHES = {(24, 64): 3, (24, 256): 3, (6, 5000): 2}  # shapes, and points of each, at the paper's size; rounds
 
 
 class Plain(nn.Module):
@@ -79,6 +84,41 @@ def decoder(sizes: Sizes, steps: int, published: bool) -> DeepImplicitTemplate:
     return model
 
 
+class Batch(NamedTuple):
+    """Points of some shapes, with codes and distances of no meaning."""
+
+    points: torch.Tensor
+    latent: torch.Tensor
+    sdf: torch.Tensor
+
+
+def random_batch(sizes: Sizes, shapes: int, points: int) -> Batch:
+    return Batch(
+        torch.rand(shapes, points, 3) * 2 - 1, 0.1 * torch.randn(shapes, sizes[0]), 0.1 * torch.randn(shapes, points)
+    )
+
+
+def loss_of(outputs, sdf: torch.Tensor, levels=CURRICULUM) -> torch.Tensor:
+    return sum(curriculum_l1(output, sdf, *level) for output, level in zip(outputs, levels, strict=True))
+
+
+def published(plain: Plain, batch: Batch) -> torch.Tensor:
+    return loss_of(plain.outputs(batch.points, batch.latent, output_steps(8)), batch.sdf)
+
+
+def ours(model: DeepImplicitTemplate, batch: Batch, last_alone: bool = False) -> torch.Tensor:
+    half = half_precision("auto", batch.points.device)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        path = model.warp(batch.points, batch.latent)
+        seen = [len(path) - 1] if last_alone else output_steps(len(path))
+        return loss_of(model.template(path[seen]), batch.sdf, [(0.0, 0.0)] if last_alone else CURRICULUM)
+
+
+def learn(loss: Callable[[Batch], torch.Tensor], batch: Batch, parts: int = 1) -> Callable[[], object]:
+    """A step forward and backward, its shapes in so many parts one after the other."""
+    return lambda: [(loss(share(batch, part, parts)) / parts).backward() for part in range(parts)]
+
+
 def rates(
     sizes: Sizes, points_per_shape: int, steps: int = 8, last_alone: bool = False, compiled: bool = False
 ) -> tuple[float, float, float]:
@@ -87,33 +127,47 @@ def rates(
     With `last_alone` ours takes `steps` steps and looks at the last as the quick profile does; plain stays published.
     With `compiled` the pointwise part of our cell is torch.compile's; that it takes its time once is not counted.
     """
+    torch.compiler.reset()  # kernels for this size alone, as in a training
     torch.manual_seed(0)
     plain, model = Plain(decoder(sizes, 8, published=True)), decoder(sizes, steps, published=False)
     model.warp.compiled = compiled
-    points = torch.rand(SHAPES, points_per_shape, 3) * 2 - 1
-    latent, sdf = 0.1 * torch.randn(SHAPES, sizes[0]), 0.1 * torch.randn(SHAPES, points_per_shape)
-    half = half_precision("auto", points.device)
-
-    def loss(outputs, levels=CURRICULUM) -> torch.Tensor:
-        return sum(curriculum_l1(output, sdf, *level) for output, level in zip(outputs, levels, strict=True))
-
-    def ours() -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            path = model.warp(points, latent)
-            seen = [steps - 1] if last_alone else output_steps(steps)
-            return loss(model.template(path[seen]), [(0.0, 0.0)] if last_alone else CURRICULUM)
-
-    def published() -> torch.Tensor:
-        return loss(plain.outputs(points, latent, output_steps(8)))
-
+    batch = random_batch(sizes, SHAPES, points_per_shape)
     apart = 0.0
     if not last_alone:
         with torch.no_grad():
-            reference = loss(Plain(model).outputs(points, latent, output_steps(8)))
-            apart = float((ours() - reference).abs() / reference)
-    found = interleaved({"plain": lambda: published().backward(), "ours": lambda: ours().backward()})
+            reference = published(Plain(model), batch)
+            apart = float((ours(model, batch) - reference).abs() / reference)
+    found = interleaved(
+        {
+            "plain": learn(partial(published, plain), batch),
+            "ours": learn(partial(ours, model, last_alone=last_alone), batch),
+        }
+    )
     total = SHAPES * points_per_shape
     return total / found["plain"], total / found["ours"], apart
+
+
+def by_batch(shapes: int, points: int, rounds: int) -> dict[str, float]:
+    """Points a second at the paper's size: a whole batch at once, and a shape after the other (`batch_split`)."""
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    sizes = SIZES[PAPER]
+    plain, model, fused = (
+        Plain(decoder(sizes, 8, published=True)),
+        *(decoder(sizes, 8, published=False) for _ in range(2)),
+    )
+    fused.warp.compiled = True
+    batch = random_batch(sizes, shapes, points)
+    found = interleaved(
+        {
+            "plain": learn(partial(published, plain), batch),
+            "plain, split": learn(partial(published, plain), batch, shapes),
+            "ours, split": learn(partial(ours, model), batch, shapes),
+            "ours, split and compiled": learn(partial(ours, fused), batch, shapes),
+        },
+        rounds,
+    )
+    return {name: shapes * points / spent for name, spent in found.items()}
 
 
 def updates(sizes: Sizes) -> tuple[float, float]:
@@ -134,9 +188,9 @@ def updates(sizes: Sizes) -> tuple[float, float]:
 def phase_1() -> list[str]:
     """a step of phase 1, forward and backward, against the published formulation."""
     peak = matrix_peak(torch.bfloat16 if half_precision("auto", torch.device("cpu")) else torch.float32)
+    keep_freed_memory()  # as a training does; plain has it of it too
     rows = []
-    *_, paper = SIZES
-    for name, compiled in [*((name, False) for name in SIZES), (paper, True)]:
+    for name, compiled in [*((name, False) for name in SIZES), (PAPER, True)]:
         sizes = SIZES[name]
         plain, ours, apart = rates(sizes, 64, compiled=compiled)
         share = ours * matrix_operations(sizes, 8, 4, 64) / peak
@@ -156,8 +210,14 @@ def phase_1() -> list[str]:
     note = (
         f"{SHAPES} shapes of 64 points, ours in {half}, without dropout and weight norm (preset `fixed` for the last)."
     )
+    batches = []
+    for (shapes, points), rounds in BATCHES.items():
+        found = by_batch(shapes, points, rounds)
+        best = found["ours, split and compiled"]
+        ratios = (f"{best / found[name]:.2f}" for name in ("plain", "plain, split"))
+        batches.append((f"{shapes} x {points:,}", *(f"{rate:,.0f}" for rate in found.values()), *ratios))
     optimizers = []
-    for name in (next(iter(SIZES)), paper):
+    for name in (next(iter(SIZES)), PAPER):
         adam, muon = updates(SIZES[name])
         optimizers.append((name, f"{1000 * adam:.2f}", f"{1000 * muon:.2f}"))
     return [
@@ -166,6 +226,15 @@ def phase_1() -> list[str]:
         note,
         "",
         *table("points of a shape (64, 128, 128) | plain, points/s | ours", growth),
+        "",
+        *table(
+            "batch (paper's network) | plain, points/s | plain, split | ours, split | ours, split and compiled "
+            "| times plain | times plain, split",
+            batches,
+        ),
+        "",
+        "Split: a shape of the batch after the other (`batch_split`), the sum of whose gradients is the batch's. The "
+        "paper's batch is 24 x 5,000; a quarter of it is what the plain step has memory for here.",
         "",
         *table("optimizers, which come on top | Adam alone, ms | with Muon", optimizers),
     ]

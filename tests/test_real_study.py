@@ -102,7 +102,7 @@ def test_what_is_prepared_is_taken_over(study):
 def test_made_and_real_shapes_are_compared_in_equal_numbers(study):
     data, _, _ = study
     table = varieties(["sofas", "chairs"], data, "found")
-    assert table[["category", "shapes", "compared"]].to_numpy().tolist() == [["sofas", "made", 3], ["sofas", "real", 3]]
+    assert table[["category", "origin", "shapes"]].to_numpy().tolist() == [["sofas", "made", 3], ["sofas", "real", 3]]
     assert (table[["mean", "median"]].astype(float) > 0).all().all()
     assert varieties(["sofas"], f"{data}-nowhere", "found").empty
 

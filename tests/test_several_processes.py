@@ -36,11 +36,16 @@ SMALL = {
 }
 
 
-def train(folder):
+def train(folder, **changes):
     generator = torch.Generator().manual_seed(0)
     rows = torch.rand(8, 200, 4, generator=generator) - 0.5
     table = SDFTable.from_rows(rows, rows[:, :50], "cpu")
-    return train_embedding(table, EmbeddingConfig.model_validate(SMALL), folder, "data", progress=False)
+    config = EmbeddingConfig.model_validate(SMALL | changes)
+    return train_embedding(table, config, folder, "data", progress=False)
+
+
+def train_split(folder):
+    return train(folder, batch_split=2)
 
 
 def contrast(file):
@@ -113,6 +118,13 @@ def test_two_processes_learn_what_one_learns_with_the_whole_batch(tmp_path):
     assert_equal_weights(weights(tmp_path / "one"), weights(tmp_path / "two"))
     both = [(tmp_path / name / "history.csv").read_text().splitlines() for name in ("one", "two")]
     assert len(both[0]) == len(both[1]) == 7  # a head, and a line every 2 of 12 steps
+
+
+def test_two_processes_that_take_their_shares_in_parts_learn_the_same(tmp_path):
+    train(tmp_path / "one")
+    ended = launch("train_split", tmp_path / "two", 2)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert_equal_weights(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
 def test_what_two_processes_began_one_goes_on_with(tmp_path, monkeypatch):
@@ -189,3 +201,5 @@ def test_a_process_takes_its_part_of_every_field():
     assert share(batch, 0, 1) is batch
     with pytest.raises(ShareError, match="4 processes cannot share a batch of 6 evenly: make it a multiple of 4"):
         share(batch, 0, 4)
+    with pytest.raises(ShareError, match="4 parts of a step cannot share a batch of 6 evenly"):
+        share(batch, 0, 4, "parts of a step")

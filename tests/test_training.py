@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -34,8 +35,15 @@ from tpl.training import (
     train_end_to_end,
     train_regression,
 )
-from tpl.training.embedding import decoder_groups, draw_rows, output_steps, project_to_ball, warp_terms
-from tpl.training.loop import Group, TrainingConfig, half_precision, latest_state, rate_factor
+from tpl.training.embedding import (
+    decoder_groups,
+    draw_rows,
+    output_steps,
+    parts_of_a_step,
+    project_to_ball,
+    warp_terms,
+)
+from tpl.training.loop import Group, ShareError, TrainingConfig, half_precision, latest_state, rate_factor
 from tpl.training.presets import embedding_config, regression_config
 from tpl.training.side_by_side import training_device
 
@@ -269,6 +277,105 @@ def test_fit_minimises_what_has_a_known_minimum():
     config = TrainingConfig(epochs=1, precision="fp32")
     fit(bowl, lambda *_: None, [Group(bowl.parameters(), 0.05)], config, steps=400, progress=False)
     torch.testing.assert_close(bowl.place.detach(), torch.tensor([1.0, -2.0]), atol=1e-2, rtol=0)
+
+
+def kept_for_gradients(batch_split):
+    """Most bytes that one part of a step keeps, and what training learns; all terms count."""
+    config = SMALL.model_copy(
+        update={
+            "model": MODEL.model_copy(update={"dropout": 0.0}),
+            "pointpair_weight": 0.5,
+            "code_weight": 0.1,
+            "epochs": 12,
+            "batch_split": batch_split,
+            "log_every": 1,
+        }
+    )
+    kept, at_once = {}, []
+
+    def keep(tensor):
+        kept[id(tensor)] = tensor.nbytes
+        at_once.append(sum(kept.values()))
+        return tensor
+
+    class Counting(torch.autograd.graph.saved_tensors_hooks):
+        def __init__(self):
+            super().__init__(keep, lambda tensor: tensor)
+
+    backward = torch.Tensor.backward
+
+    def counted(self, *args, **options):
+        backward(self, *args, **options)
+        kept.clear()
+
+    with pytest.MonkeyPatch.context() as patch, Counting():
+        patch.setattr(torch.Tensor, "backward", counted)
+        run = train_embedding(balls(), config, progress=False)
+    return max(at_once), run
+
+
+def test_a_batch_in_parts_learns_the_same_and_needs_the_memory_of_one_part():
+    whole, in_parts = kept_for_gradients(1), kept_for_gradients(3)
+    for one, other in zip(whole[1].model.parameters(), in_parts[1].model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-5)
+    torch.testing.assert_close(whole[1].codes, in_parts[1].codes, rtol=1e-3, atol=2e-5)
+    terms = ["sdf", "pointwise", "pointpair", "code", "loss"]
+    np.testing.assert_allclose(whole[1].history[terms], in_parts[1].history[terms], rtol=1e-3)
+    assert in_parts[0] < 0.5 * whole[0]  # a third, and the weights, which all parts need
+
+
+def test_a_batch_that_its_parts_cannot_share_is_refused():
+    with pytest.raises(ShareError, match="2 parts of a step cannot share a batch of 3 evenly: make it a multiple of 2"):
+        train_embedding(balls(), SMALL.model_copy(update={"batch_split": 2}), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "points", "asked", "processes", "device", "parts"),
+    [
+        (24, 5000, 0, 1, "cpu", 24),  # the paper's: a shape at a time
+        (24, 2048, 0, 1, "cpu", 6),
+        (16, 40, 0, 1, "cpu", 1),
+        (24, 9000, 0, 1, "cpu", 24),  # a shape is not divided
+        (24, 5000, 0, 4, "cpu", 6),  # of each process
+        (24, 5000, 3, 1, "cpu", 3),
+        (24, 5000, 0, 1, "cuda", 1),
+        (24, 5000, 3, 1, "cuda", 3),
+    ],
+)
+def test_a_step_is_taken_in_as_many_parts_as_suit(monkeypatch, shapes, points, asked, processes, device, parts):
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    config = EmbeddingConfig(shapes_per_batch=shapes, points_per_shape=points, batch_split=asked)
+    assert parts_of_a_step(config, torch.device(device)) == parts
+
+
+FREED_AND_ASKED_FOR_AGAIN = """
+import resource, torch
+from tpl.training.memory import keep_freed_memory
+
+def cleared_pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        blocks = [torch.zeros(6_000_000) for _ in range(4)]  # 24 MB each
+        del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(cleared_pages(), keep_freed_memory(), cleared_pages(), cleared_pages())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is one of glibc")
+def test_memory_that_is_freed_is_there_when_it_is_asked_for_again():
+    """From glibc's settings as they are documented; left alone, it also changes them as it sees fit."""
+    ended = subprocess.run(
+        [sys.executable, "-c", FREED_AND_ASKED_FOR_AGAIN],
+        env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, told, _, after = ended.stdout.split()
+    assert told == "True"
+    assert int(before) > 100_000 > 1000 > int(after)  # pages of 4 KB in 960 MB: each of them, and hardly one
 
 
 def test_muon_moves_a_matrix_along_all_directions_alike():

@@ -207,7 +207,7 @@ def varieties(categories: Sequence[str], data: str, source: str = "open", seed: 
             surfaces = [collection.store.read_surface(shapes[origin][place]) for place in chosen]
             nearest = 1000 * distance_to_nearest_other(surfaces, seed=seed)
             rows.append((category, origin, fewest, f"{nearest.mean():.2f}", f"{np.median(nearest):.2f}"))
-    return pd.DataFrame(rows, columns=["category", "shapes", "compared", "mean", "median"])
+    return pd.DataFrame(rows, columns=["category", "origin", "shapes", "mean", "median"])
 
 
 def study_sentences(rows: pd.DataFrame, seed: int = 0) -> list[str]:

@@ -61,9 +61,9 @@ def fused_forward(gates: Tensor, cell: Tensor | None) -> tuple[Tensor, Tensor, T
     candidate = tanh(candidate)
     new = enter * candidate if cell is None else enter * candidate + forget * cell
     squashed = tanh(new)
-    activated = torch.cat([enter, forget, candidate, leave], dim=-1)
     narrow = gates.dtype
-    return (leave * squashed).to(narrow), new.to(narrow), activated.to(narrow), squashed.to(narrow)
+    activated = _joined([enter, forget, candidate, leave], narrow)
+    return (leave * squashed).to(narrow), new.to(narrow), activated, squashed.to(narrow)
 
 
 def fused_backward(
@@ -77,14 +77,19 @@ def fused_backward(
     inner = state * leave * (1 - squashed * squashed)
     if cell_gradient is not None:
         inner = inner + cell_gradient
-    gates = [
+    parts = [
         inner * candidate * enter * (1 - enter),
         torch.zeros_like(inner) if cell is None else inner * cell * forget * (1 - forget),
         inner * enter * (1 - candidate * candidate),
         state * squashed * leave * (1 - leave),
     ]
     narrow = activated.dtype
-    return torch.cat(gates, dim=-1).to(narrow), None if cell is None else (inner * forget).to(narrow)
+    return _joined(parts, narrow), None if cell is None else (inner * forget).to(narrow)
+
+
+def _joined(gates: list[Tensor], dtype: torch.dtype) -> Tensor:
+    """The four side by side. Made narrow before they are joined, they are never in memory at full width."""
+    return torch.cat([gate.to(dtype) for gate in gates], dim=-1)
 
 
 def _wide(values: Tensor) -> torch.dtype:
@@ -93,14 +98,15 @@ def _wide(values: Tensor) -> torch.dtype:
 
 
 def tanh_by_fraction(values: Tensor) -> Tensor:
-    """tanh to within 0.0001, a twentieth of what bfloat16 keeps: Lambert's continued fraction, cut after 7 levels.
+    """tanh to within 0.0001, a twentieth of what bfloat16 keeps: two polynomials and a division.
 
-    It is two polynomials and a division, where a CPU without an instruction for it takes several times as long.
+    A CPU without an instruction for it takes several times as long. Of all fractions of these degrees it has the least
+    relative error up to 4.9, which is 0.00005.
     """
     values = values.clamp(-4.9, 4.9)
     square = values * values
-    above = 135135 + square * (17325 + square * (378 + square))
-    below = 135135 + square * (62370 + square * (3150 + 28 * square))
+    above = 0.999953691 + square * (0.102723460 + square * 0.000680168946)
+    below = 1 + square * (0.435767870 + square * 0.0129142910)
     return values * above / below
 
 

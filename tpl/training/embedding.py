@@ -7,14 +7,17 @@ from typing import Literal, NamedTuple
 import pandas as pd
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from tpl.datasets import SDFBatch, SDFTable
 from tpl.losses import CURRICULUM, code_prior, curriculum_l1, pointpair_warp, pointwise_warp
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
-from tpl.training.loop import Group, TrainingConfig
+from tpl.training.loop import Group, TrainingConfig, launched_processes
 from tpl.training.runs import RunFolder, train_or_load
+
+POINTS_AT_ONCE = 8192
+"""Of a step on a CPU. What the paper's networks keep of more takes longer to have than to compute (RESULTS.md)."""
 
 
 class DecoderTrainingConfig(TrainingConfig):
@@ -45,6 +48,7 @@ class EmbeddingConfig(DecoderTrainingConfig):
     epochs: PositiveInt = 2001
     shapes_per_batch: PositiveInt = 24
     points_per_shape: PositiveInt = 5000
+    batch_split: NonNegativeInt = 0  # parts in which a step takes its shapes; 0: as many as suit the device
     code_rate: float = Field(default=1e-3, gt=0)
     code_radius: float = Field(default=1.0, gt=0)  # codes stay in this ball
 
@@ -170,9 +174,27 @@ def train_embedding(
 
     groups = [*decoder_groups(model, config), Group(codes.parameters(), config.code_rate)]
     steps = config.epochs * math.ceil(len(table) / config.shapes_per_batch)
-    history = train_or_load(objective, draw, groups, config, steps, folder, data, label=label, progress=progress)
+    options = {"label": label, "progress": progress, "parts": parts_of_a_step(config, table.device)}
+    history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     with torch.no_grad():
         return EmbeddingRun(model.eval(), project_to_ball(codes.weight.detach(), config.code_radius), history)
+
+
+def parts_of_a_step(config: EmbeddingConfig, device: torch.device) -> int:
+    """In how many parts, one after the other, a process takes its shapes of a batch.
+
+    A GPU takes all at once. A CPU takes as few parts as keep a part at `POINTS_AT_ONCE` points, if shapes are not
+    larger: DeepSDF's `batch_split`, found.
+    """
+    if config.batch_split or device.type != "cpu":
+        return config.batch_split or 1
+    shapes = max(1, config.shapes_per_batch // launched_processes())
+    fits = (
+        parts
+        for parts in range(1, shapes)
+        if shapes % parts == 0 and shapes // parts * config.points_per_shape <= POINTS_AT_ONCE
+    )
+    return next(fits, shapes)
 
 
 def load_embedding(folder: Path | str, device: torch.device | str = "cpu") -> EmbeddingRun:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from tpl.errors import DEADLINE, OutOfTime, PlainError
 from tpl.files import cut_into_parts, join_parts, write_atomically
+from tpl.training.memory import keep_freed_memory
 
 SAVING = 5.0
 """Seconds that are kept free before a deadline, for saving a state."""
@@ -74,6 +75,7 @@ def fit(
     weight_decay: float = 0.0,
     label: str = "",
     progress: bool = True,
+    parts: int = 1,
 ) -> pd.DataFrame:
     """Minimises the sum of an objective's terms.
 
@@ -102,6 +104,9 @@ def fit(
         weight_decay: That of AdamW and of Muon; with 0 AdamW is Adam.
         label: Name in the progress bar.
         progress: Whether to show one.
+        parts: In how many parts a batch's shapes are taken, one after the other: a step then needs the memory of one
+            part. The gradient is the mean of the parts', so that of the whole batch as far as terms are means over
+            shapes.
 
     Returns:
         The learning curve: a row every `log_every` steps with `step`, `seconds`, the mean of each term since the
@@ -110,11 +115,13 @@ def fit(
     Raises:
         TrainingInterrupted: A term is not finite.
         OutOfTime: The next steps would not end before `DEADLINE`; the state is saved.
-        ShareError: The processes cannot share a batch evenly.
+        ShareError: Processes or parts cannot share a batch evenly.
     """
     optimizers = make_optimizers(groups, weight_decay)
     full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     device = optimizers[0].param_groups[0]["params"][0].device
+    if device.type == "cpu":
+        keep_freed_memory()
     accelerator = accelerator_on(device)
     if accelerator.num_processes > 1 and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(objective)
@@ -140,11 +147,17 @@ def fit(
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         batch = share(draw(generator, step, steps), accelerator.process_index, accelerator.num_processes)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            terms = prepared(batch, done)
         for optimizer in optimizers:
             optimizer.zero_grad()
-        accelerator.backward(sum(terms.values()))
+        terms: dict[str, Tensor] = {}
+        for part in range(parts):
+            shared = part == parts - 1  # gradients are sent between processes once, when they are whole
+            with nullcontext() if shared else accelerator.no_sync(prepared):
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                    found = prepared(share(batch, part, parts, "parts of a step"), done)
+                accelerator.backward(sum(found.values()) / parts)
+            for name, term in found.items():
+                terms[name] = terms.get(name, 0) + term.detach() / parts
         for optimizer in optimizers:
             optimizer.step()
         return terms
@@ -158,7 +171,7 @@ def fit(
     for step in tqdm(range(first, steps), desc=label, initial=first, total=steps, disable=not progress, mininterval=2):
         terms = take(step, steps)
         for name, term in terms.items():  # summed on the device: reading a number would wait for it
-            sums[name] = sums.get(name, 0) + term.detach()
+            sums[name] = sums.get(name, 0) + term
 
         if (step + 1) % config.log_every == 0 or step + 1 == steps:
             averaged = step % config.log_every + 1
@@ -221,23 +234,21 @@ def launched_processes() -> int:
 
 
 class ShareError(PlainError):
-    """A batch that the processes cannot share evenly."""
+    """A batch that processes, or the parts of a step, cannot share evenly."""
 
 
-def share(batch: Any, process: int, processes: int) -> Any:
-    """A process's part of a batch: every `processes`-th shape of each of its fields.
+def share(batch: Any, number: int, sharers: int, called: str = "processes") -> Any:
+    """The part of a batch that one of its sharers takes: every `sharers`-th shape of each of its fields.
 
     Raises:
         ShareError: The shapes of the batch cannot be shared evenly, so that a mean of means would not be the mean.
     """
-    if processes == 1:
+    if sharers == 1:
         return batch
     shapes = len(batch[0])
-    if shapes % processes:
-        raise ShareError(
-            f"{processes} processes cannot share a batch of {shapes} evenly: make it a multiple of {processes}"
-        )
-    return type(batch)(*(field[process::processes] for field in batch))
+    if shapes % sharers:
+        raise ShareError(f"{sharers} {called} cannot share a batch of {shapes} evenly: make it a multiple of {sharers}")
+    return type(batch)(*(field[number::sharers] for field in batch))
 
 
 def gathered(values: Float[Tensor, "shapes dim"]) -> Float[Tensor, "everywhere dim"]:
