@@ -232,8 +232,8 @@ def phase_1() -> list[str]:
             batches,
         ),
         "",
-        "Parts are those of a training on a CPU (`batch_split`), one after the other; the sum of their gradients "
-        "is that of the batch. The paper's batch is 24 x 5,000; a quarter of it is what the plain step has memory for here.",
+        "Parts are those of a training on a CPU (`batch_split`), one after the other; the sum of their gradients is "
+        "that of the batch. A batch of the paper is 24 x 5,000; a quarter of one is what the plain step has room for.",
     ]
 
 
