@@ -4,10 +4,12 @@ Plain is the published formulation, written here with the weights of ours: the c
 PyTorch's own cell, one template evaluation after the other, weight norm and dropout as in the paper, fp32.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import joblib
 import torch
 from torch import nn
 
@@ -27,6 +29,7 @@ SIZES: dict[str, Sizes] = {
     PAPER: (256, 512, 256),
 }
 SHAPES = 16
+START = 30.0  # seconds in which a process imports torch and takes a first step
 BATCHES = {(24, 256): 3, (6, 5000): 2}  # shapes, and points of each, at the paper's size; rounds
 
 
@@ -237,4 +240,37 @@ def phase_1() -> list[str]:
     ]
 
 
-PARTS = {"phase_1": phase_1}
+def steady_rate(name: str, points: int, threads: int, begin: float, seconds: float = 8.0) -> float:
+    """Points a second of our step in this process, between two times that it has in common with others."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    torch.manual_seed(0)
+    sizes = SIZES[name]
+    step = learn(partial(ours, decoder(sizes, 8, published=False)), random_batch(sizes, SHAPES, points))
+    step()
+    if time.time() > begin:
+        raise RuntimeError("the processes took longer to start than they were given")
+    time.sleep(begin - time.time())
+    taken, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds:
+        step()
+        taken += 1
+    return taken * SHAPES * points / spent
+
+
+def cores() -> list[str]:
+    """a step of phase 1 on several cores: threads that share it, or processes with a training each."""
+    rows = []
+    counts = [2**power for power in range(1, joblib.cpu_count().bit_length())]
+    for name in (next(iter(SIZES)), PAPER):
+        alone = 0.0
+        for processes, threads in [(1, 1), *((1, count) for count in counts), *((count, 1) for count in counts)]:
+            begin = time.time() + START
+            work = (joblib.delayed(steady_rate)(name, 64, threads, begin) for _ in range(processes))
+            rate = sum(joblib.Parallel(n_jobs=max(2, processes), backend="loky")(work))  # 1 would be no process
+            alone = alone or rate
+            rows.append((name, processes, threads, f"{rate:,.0f}", f"{rate / alone:.2f}"))
+    return table("latent, LSTM, template | processes | threads of each | points/s in all | times one thread", rows)
+
+
+PARTS = {"phase_1": phase_1, "cores": cores}
