@@ -36,7 +36,7 @@ real: $(READY) # after `make book`; fetches about 0.9 GB, then an hour or so on 
 	$(BIN)/python -m tpl fetch open
 	$(BIN)/python -m tpl run 01 12 07 --profile $(PROFILE) -p measure true -p held_out both
 
-appendix: $(READY) # about 15 minutes on 2 cores in profile quick
+appendix: $(READY) # 5 to 15 minutes on 2 cores in profile quick
 	$(BIN)/python -m tpl run 01 A_paper_and_code --profile $(PROFILE) -p measure true
 
 site: $(READY) # of the published run, book/executed: seconds, and nothing is computed
