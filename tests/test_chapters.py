@@ -215,6 +215,10 @@ def test_the_manifest_remembers_what_the_trainings_took(mini_book):
         record(mini_book.run_folder("quick"), chapter, "quick", values, seconds)
         entry = read_manifest(mini_book.run_folder("quick"))["01_cubes"]
         assert (entry["seconds"], entry["longest_seconds"]) == (seconds, longest)
+    del entry["parameters"]["count"]  # as one that the chapter did not have then
+    (mini_book.run_folder("quick") / "manifest.json").write_text(json.dumps({"chapters": {"01_cubes": entry}}))
+    record(mini_book.run_folder("quick"), chapter, "quick", {"count": 4}, 3.0)
+    assert read_manifest(mini_book.run_folder("quick"))["01_cubes"]["longest_seconds"] == 7.0
 
 
 def test_a_chapter_opened_in_its_folder_works_from_the_root(mini_book, monkeypatch):

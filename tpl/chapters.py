@@ -424,7 +424,8 @@ def record(folder: Path, chapter: Chapter, profile: str, values: Mapping[str, Va
     entries, entry = read_manifest(folder), _entry(chapter, profile, values, seconds)
     # The second run of a chapter loads its trainings: what they took stays known.
     before = entries.get(chapter.name, {})
-    same = all(before.get(key) == entry[key] for key in ("parameters", "device"))
+    known = before.get("parameters", {}).items()  # a chapter may have got further ones since
+    same = before.get("device") == entry["device"] and known <= entry["parameters"].items()
     entry["longest_seconds"] = max(entry["seconds"], before.get("longest_seconds", 0) if same else 0)
     entries[chapter.name] = entry
     text = json.dumps({"chapters": entries}, indent=1)
