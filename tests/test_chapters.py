@@ -238,15 +238,16 @@ def test_cleaning_drops_widgets_notes_and_paths(tmp_path):
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "0%|"}
     outputs = [
         nbformat.v4.new_output("display_data", data=dict(widget)),
-        nbformat.v4.new_output("display_data", data=widget | {"image/png": "AAAA"}),
-        nbformat.v4.new_output("stream", text=f"read {tmp_path}/data/a.npz"),
+        nbformat.v4.new_output("display_data", data=widget | {"image/png": f"AA{Path.home()}/AA"}),
+        nbformat.v4.new_output("stream", text=f"read {tmp_path}/data/a.npz for {Path.home()}/cache"),
     ]
     cell = nbformat.v4.new_code_cell("1", outputs=outputs, metadata={"papermill": {}, "execution": {}, "tags": ["a"]})
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {}, "widgets": {}})
     clean = cleaned(notebook, tmp_path)
     assert clean.metadata == {} and clean.cells[0].metadata == {"tags": ["a"]}
     picture, stream = clean.cells[0].outputs
-    assert set(picture["data"]) == {"image/png", "text/plain"} and stream["text"] == "read data/a.npz"
+    assert set(picture["data"]) == {"image/png", "text/plain"} and stream["text"] == "read data/a.npz for ~/cache"
+    assert picture["data"]["image/png"] == f"AA{Path.home()}/AA"
     assert len(cell.outputs) == 3  # the given notebook stays
 
 

@@ -546,6 +546,9 @@ def cleaned(notebook: Any, root: Path) -> Any:
     import nbformat
 
     text = nbformat.writes(notebook).replace(f"{root.resolve()}{os.sep}", "")
+    # The home of whoever ran it, where a path begins with it: within a picture's code the same letters mean nothing.
+    if (home := str(Path.home())) != "/":
+        text = re.sub(rf"(?<![\w+/]){re.escape(home)}/", "~/", text)
     notebook = nbformat.reads(text, as_version=4)
     for key in ("papermill", "widgets"):
         notebook.metadata.pop(key, None)
