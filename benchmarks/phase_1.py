@@ -105,11 +105,11 @@ def loss_of(outputs, sdf: torch.Tensor, levels=CURRICULUM) -> torch.Tensor:
     return sum(curriculum_l1(output, sdf, *level) for output, level in zip(outputs, levels, strict=True))
 
 
-def published(plain: Plain, batch: Batch) -> torch.Tensor:
+def published_loss(plain: Plain, batch: Batch) -> torch.Tensor:
     return loss_of(plain.outputs(batch.points, batch.latent, output_steps(8)), batch.sdf)
 
 
-def ours(model: DeepImplicitTemplate, batch: Batch, last_alone: bool = False) -> torch.Tensor:
+def our_loss(model: DeepImplicitTemplate, batch: Batch, last_alone: bool = False) -> torch.Tensor:
     half = half_precision("auto", batch.points.device)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         path = model.warp(batch.points, batch.latent)
@@ -138,12 +138,12 @@ def rates(
     apart = 0.0
     if not last_alone:
         with torch.no_grad():
-            reference = published(Plain(model), batch)
-            apart = float((ours(model, batch) - reference).abs() / reference)
+            reference = published_loss(Plain(model), batch)
+            apart = float((our_loss(model, batch) - reference).abs() / reference)
     found = interleaved(
         {
-            "plain": learn(partial(published, plain), batch),
-            "ours": learn(partial(ours, model, last_alone=last_alone), batch),
+            "plain": learn(partial(published_loss, plain), batch),
+            "ours": learn(partial(our_loss, model, last_alone=last_alone), batch),
         }
     )
     total = SHAPES * points_per_shape
@@ -155,7 +155,7 @@ def by_batch(shapes: int, points: int, rounds: int) -> tuple[int, dict[str, floa
     torch.compiler.reset()
     torch.manual_seed(0)
     sizes = SIZES[PAPER]
-    plain = partial(published, Plain(decoder(sizes, 8, published=True)))
+    plain = partial(published_loss, Plain(decoder(sizes, 8, published=True)))
     model, fused = (decoder(sizes, 8, published=False) for _ in range(2))
     fused.warp.compiled = True
     batch = random_batch(sizes, shapes, points)
@@ -165,8 +165,8 @@ def by_batch(shapes: int, points: int, rounds: int) -> tuple[int, dict[str, floa
         {
             "plain": learn(plain, batch),
             "plain in parts": learn(plain, batch, parts),
-            "ours": learn(partial(ours, model), batch, parts),
-            "ours compiled": learn(partial(ours, fused), batch, parts),
+            "ours": learn(partial(our_loss, model), batch, parts),
+            "ours compiled": learn(partial(our_loss, fused), batch, parts),
         },
         rounds,
     )
@@ -191,19 +191,19 @@ def updates(sizes: Sizes) -> tuple[float, float]:
 def phase_1() -> list[str]:
     """a step of phase 1, forward and backward, against the published formulation."""
     peak = matrix_peak(torch.bfloat16 if half_precision("auto", torch.device("cpu")) else torch.float32)
-    keep_freed_memory()  # as a training does; plain has it of it too
+    keep_freed_memory()  # as a training does; plain gains by it, too
     rows = []
     for name, compiled in [*((name, False) for name in SIZES), (PAPER, True)]:
         sizes = SIZES[name]
         plain, ours, apart = rates(sizes, 64, compiled=compiled)
-        share = ours * matrix_operations(sizes, 8, 4, 64) / peak
+        of_peak = ours * matrix_operations(sizes, 8, 4, 64) / peak
         name = f"{name}, its cell compiled" if compiled else name
-        rows.append((name, f"{plain:,.0f}", f"{ours:,.0f}", f"{ours / plain:.2f}", f"{share:.0%}", f"{apart:.0e}"))
+        rows.append((name, f"{plain:,.0f}", f"{ours:,.0f}", f"{ours / plain:.2f}", f"{of_peak:.0%}", f"{apart:.0e}"))
     plain, ours, _ = rates(SIZES["32, 64, 128 (quick)"], 40, steps=4, last_alone=True)
-    share = ours * matrix_operations(SIZES["32, 64, 128 (quick)"], 4, 1, 40) / peak
+    of_peak = ours * matrix_operations(SIZES["32, 64, 128 (quick)"], 4, 1, 40) / peak
     ratio = f"{ours / plain:.2f}"
     rows.append(
-        ("as quick trains: 4 steps, the last one's loss", f"{plain:,.0f}", f"{ours:,.0f}", ratio, f"{share:.0%}", "-")
+        ("as quick trains: 4 steps, the last one's loss", f"{plain:,.0f}", f"{ours:,.0f}", ratio, f"{of_peak:.0%}", "-")
     )
     half = "bfloat16" if half_precision("auto", torch.device("cpu")) else "fp32"
     lines = table("latent, LSTM, template | plain, points/s | ours | ratio | of the matrix peak | losses apart", rows)
@@ -246,7 +246,7 @@ def steady_rate(name: str, points: int, threads: int, begin: float, seconds: flo
     keep_freed_memory()
     torch.manual_seed(0)
     sizes = SIZES[name]
-    step = learn(partial(ours, decoder(sizes, 8, published=False)), random_batch(sizes, SHAPES, points))
+    step = learn(partial(our_loss, decoder(sizes, 8, published=False)), random_batch(sizes, SHAPES, points))
     step()
     if time.time() > begin:
         raise RuntimeError("the processes took longer to start than they were given")
@@ -267,7 +267,9 @@ def cores() -> list[str]:
         for processes, threads in [(1, 1), *((1, count) for count in counts), *((count, 1) for count in counts)]:
             begin = time.time() + START
             work = (joblib.delayed(steady_rate)(name, 64, threads, begin) for _ in range(processes))
-            rate = sum(joblib.Parallel(n_jobs=max(2, processes), backend="loky")(work))  # 1 would be no process
+            rate = sum(
+                joblib.Parallel(n_jobs=max(2, processes), backend="loky")(work)
+            )  # with 1 it would be this process
             alone = alone or rate
             rows.append((name, processes, threads, f"{rate:,.0f}", f"{rate / alone:.2f}"))
     return table("latent, LSTM, template | processes | threads of each | points/s in all | times one thread", rows)
