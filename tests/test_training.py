@@ -298,17 +298,14 @@ def kept_for_gradients(batch_split):
         at_once.append(sum(kept.values()))
         return tensor
 
-    class Counting(torch.autograd.graph.saved_tensors_hooks):
-        def __init__(self):
-            super().__init__(keep, lambda tensor: tensor)
-
     backward = torch.Tensor.backward
 
     def counted(self, *args, **options):
         backward(self, *args, **options)
         kept.clear()
 
-    with pytest.MonkeyPatch.context() as patch, Counting():
+    counting = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with pytest.MonkeyPatch.context() as patch, counting:
         patch.setattr(torch.Tensor, "backward", counted)
         run = train_embedding(balls(), config, progress=False)
     return max(at_once), run

@@ -17,7 +17,7 @@ from tpl.training.loop import Group, TrainingConfig, launched_processes
 from tpl.training.runs import RunFolder, train_or_load
 
 POINTS_AT_ONCE = 8192
-"""Of a step on a CPU. What the paper's networks keep of more takes longer to have than to compute (RESULTS.md)."""
+"""Points that a CPU takes at once. Of more, the paper's networks keep gigabytes, whose pages take time to be had."""
 
 
 class DecoderTrainingConfig(TrainingConfig):
