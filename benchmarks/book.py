@@ -10,10 +10,10 @@ import torch
 
 from benchmarks.measuring import interleaved, seconds, table
 from benchmarks.surfaces import learnt
-from tpl.evaluation import Case, case_rng, evaluate_reconstruction
-from tpl.latent_space import embed_views
-from tpl.primitives import sphere
-from tpl.reconstruction import extract_mesh, sample_mesh
+from tpl.chapters.latent_space.measures import embed_views
+from tpl.evaluation.rows import Case, case_rng, evaluate_reconstruction
+from tpl.geometry.marching import extract_mesh, sample_mesh
+from tpl.geometry.primitives import sphere
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,7 +60,7 @@ def evaluation() -> list[str]:
 def chapter() -> list[str]:
     """what papermill and the record of a run add to a chapter, and the site's build."""
     rows = []
-    program = "import tpl.chapters, tpl.trained, tpl.plotting"
+    program = "import tpl.book.execution, tpl.study.trained, tpl.look.plotting"
     rows.append(
         (
             "an interpreter that imports what chapters import",

@@ -4,9 +4,9 @@ import numpy as np
 
 from benchmarks.measuring import table
 from tpl.meshes import Normalization, as_it_is, clean_mesh
-from tpl.sdf import MeshSDF, sample_surface
+from tpl.meshes.sdf import MeshSDF, sample_surface
+from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.shapes import list_shapes
-from tpl.surface_check import CELLS, SurfaceCheck, check_surface
 
 MESHES = {  # of the open collection, each with what makes it hard
     "sh3d-BlendSwap-CC-0-deckChair": "cloth, faces doubled",

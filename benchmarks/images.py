@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 from benchmarks.measuring import interleaved, matrix_peak, operations, table
 from benchmarks.phase_1 import Plain
-from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter
+from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable, color_jitter
 from tpl.losses import curriculum_l1, nt_xent_loss
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, Encoder, EncoderConfig
 from tpl.models.encoder import resnet18_trunk

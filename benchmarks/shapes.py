@@ -12,14 +12,14 @@ import trimesh
 from sklearn.neighbors import KDTree
 
 from benchmarks.measuring import interleaved, seconds, table
-from tpl.isolated import open_pool
+from tpl.dataset.prepare import PrepareConfig, prepare_shape
+from tpl.dataset.store import Store
+from tpl.dataset.workers import open_pool
 from tpl.meshes import Normalization, clean_mesh
 from tpl.meshes.rays import RayScene
-from tpl.prepare import PrepareConfig, prepare_shape
+from tpl.meshes.sdf import MeshSDF, sample_sdf, sample_surface
 from tpl.rendering import blender, easy_camera, render_views
-from tpl.sdf import MeshSDF, sample_sdf, sample_surface
 from tpl.shapes import Shape, list_shapes
-from tpl.store import Store
 
 
 def chair() -> Shape:

@@ -6,9 +6,9 @@ from scipy.spatial import KDTree
 
 from benchmarks.measuring import interleaved, matrix_peak, operations, seconds, table
 from benchmarks.phase_1 import decoder
+from tpl.geometry.marching import evaluate, extract_mesh, sample_mesh
+from tpl.geometry.primitives import box, torus, translated, union
 from tpl.metrics import chamfer_distance
-from tpl.primitives import box, torus, translated, union
-from tpl.reconstruction import evaluate, extract_mesh, sample_mesh
 from tpl.shapes import list_shapes
 
 

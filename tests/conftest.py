@@ -75,7 +75,7 @@ display({"text/markdown": table, "text/plain": table}, raw=True)
 ```{code-cell} ipython3
 import pandas as pd
 
-from tpl.tables import SortableTable
+from tpl.look.tables import SortableTable
 
 kinds = pd.DataFrame({"name": ["b", "a", "d", "c"], "score": ["", "10.5", "9.25", "-1.00"]})
 kinds["share"] = ["5%", "100%", "20%", ""]
@@ -87,7 +87,7 @@ SortableTable(many, "Sortable", "sortable", largest_first="score")
 import numpy as np
 import trimesh
 
-from tpl.scenes import mesh_scene, steps_scene
+from tpl.look.scenes import mesh_scene, steps_scene
 
 white = np.full((64, 128, 3), 230, dtype=np.uint8)
 box = trimesh.creation.box((0.5, 0.6, 0.6))
@@ -128,7 +128,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def write_mini_book(root: Path) -> Any:
     """A book of an introduction, a chapter and a plain page, with the repository's own settings and styles."""
-    from tpl.chapters import Book, pair  # here, so that a test file of one module needs no other
+    from tpl.book.book import Book
+    from tpl.book.pairs import pair  # here, so that a test file of one module needs no other
 
     book = Book(root)
     (book.folder / "profiles" / "smoke").mkdir(parents=True)
@@ -152,8 +153,8 @@ def mini_book(tmp_path: Path) -> Any:
 @pytest.fixture(scope="session")
 def built_book(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A book executed in profile smoke, with its site in _build/html; not to be changed."""
-    from tpl.chapters import run_chapters
-    from tpl.site import build_site
+    from tpl.book.execution import run_chapters
+    from tpl.book.site import build_site
 
     book = write_mini_book(tmp_path_factory.mktemp("book"))
     build_site(book, run_chapters(book, profile="smoke"))

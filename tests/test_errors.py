@@ -3,14 +3,14 @@
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from tpl.chapters import BookError
+from tpl.book.book import BookError
+from tpl.chapters.latent_space.measures import LatentSpaceError
+from tpl.dataset.store import StoreError
 from tpl.errors import PlainError
-from tpl.evaluation import ResultsError
-from tpl.latent_space import LatentSpaceError
+from tpl.evaluation.results import ResultsError
 from tpl.meshes import MeshError
 from tpl.photos import FetchError, ImageError
 from tpl.settings import SettingsError
-from tpl.store import StoreError
 from tpl.training import RunError
 
 PLAIN = [

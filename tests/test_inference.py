@@ -5,7 +5,7 @@ import pytest
 import torch
 import trimesh
 
-from tpl.datasets import SDFTable
+from tpl.dataset.batches import SDFTable
 from tpl.inference import OracleConfig, fit_codes, mean_code, to_raw
 from tpl.meshes import MeshError, Normalization, write_mesh
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig

@@ -7,15 +7,8 @@ from jaxtyping import TypeCheckError
 from scipy.spatial.transform import Rotation
 from sklearn.neighbors import NearestNeighbors
 
-from tpl.metrics import (
-    chamfer_distance,
-    compare_surfaces,
-    f_score,
-    iou,
-    normal_consistency,
-    sampling_floor,
-)
-from tpl.primitives import box, sphere, translated
+from tpl.geometry.primitives import box, sphere, translated
+from tpl.metrics import chamfer_distance, compare_surfaces, f_score, iou, normal_consistency, sampling_floor
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(60, 3)), RNG.normal(size=(45, 3)) + 0.2

@@ -12,77 +12,20 @@ import tyro
 import yaml
 from PIL import Image
 
-from tpl.chapters import DEFAULT_PROFILE, Book, chosen_parameters, pair, parameters, publish, run_chapters
-from tpl.checking import check_collection, check_shapenet
-from tpl.collection import Collection, CollectionConfig, categories_of, check_category, is_collection, open_collection
+from tpl.book.book import DEFAULT_PROFILE, Book
+from tpl.book.commands import ROOT, Given, pair_chapters, publish_run, run, site
+from tpl.book.parameters import chosen_parameters, parameters
+from tpl.dataset.checking import check_collection, check_shapenet
+from tpl.dataset.collection import Collection, CollectionConfig, is_collection, open_collection
+from tpl.dataset.prepare import PrepareConfig
+from tpl.dataset.workers import TIMEOUT
 from tpl.errors import OutOfTime
 from tpl.files import beside, write_atomically
-from tpl.isolated import TIMEOUT
 from tpl.meshes import check_writable, write_mesh
-from tpl.prepare import PrepareConfig
 from tpl.settings import Preset
 from tpl.shapes import SourceOptions
+from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
-from tpl.site import build_site
-
-ROOT = Path(__file__).parents[1]
-
-Given = Annotated[
-    list[tuple[str, str]],
-    tyro.conf.arg(name="parameter", aliases=["-p"], metavar="NAME VALUE", help_behavior_hint="repeatable"),
-    tyro.conf.UseAppendAction,
-]
-
-
-def run(
-    chapters: tyro.conf.Positional[tuple[str, ...]] = (),
-    profile: str = DEFAULT_PROFILE,
-    parameter: Given = [],  # noqa: B006
-    again: bool = False,
-    minutes: float | None = None,
-) -> None:
-    """Execute chapters of the book by papermill, all of them by default; of all, those are kept that have not changed.
-
-    Args:
-        chapters: Names, or their beginnings: `03`.
-        profile: A folder of book/profiles: which parameters the chapters are run with.
-        parameter: One parameter, for the chapters that have it: `-p epochs 3 -p category sofas`.
-        again: Execute everything even where nothing has changed since.
-        minutes: Pause after so many; the same command goes on from there, and keeps named chapters, too, that have not
-            changed. The exit status is 75 until all is done.
-    """
-    folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter), again=again, minutes=minutes)
-    print(f"the executed chapters: {folder}")
-
-
-def site(source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None) -> None:
-    """Build the book as a web site from executed chapters.
-
-    Args:
-        source: The folder of the executed chapters, as runs/quick/book; the published run by default.
-    """
-    print(f"the book: {build_site(Book(ROOT), source)}")
-
-
-def pair_chapters() -> None:
-    """Write the notebooks beside the chapters' sources, where these have changed."""
-    for path in pair(Book(ROOT)):
-        print(path)
-
-
-def publish_run(profile: str = DEFAULT_PROFILE) -> None:
-    """Copy a finished run of the whole book to book/executed, cleaned, to be committed, with the README's picture.
-
-    Args:
-        profile: Which run.
-    """
-    print(f"the published run: {publish(Book(ROOT), profile)}")
-    from tpl.experiments import ENCODER_SDF
-    from tpl.figures import teaser
-
-    picture = ROOT / "book" / "_static" / "teaser.png"
-    teaser(ROOT / "data" / profile, ROOT / "runs" / profile, ENCODER_SDF, picture)
-    print(f"the picture of the README: {picture}")
 
 
 def fetch(what: tyro.conf.Positional[Literal["open", "splits"]]) -> None:
@@ -201,28 +144,29 @@ def train(
         parameter: A field of the configuration: `-p epochs 300 -p model.warp_hidden 64`.
         device: auto, cpu or cuda.
     """
-    from tpl import experiments, training  # torch takes seconds, and `tpl site` does without
+    from tpl import training  # torch takes seconds, and `tpl site` does without
+    from tpl.study import methods, trainings
 
     changes = nested({name: yaml.safe_load(value) for name, value in parameter})
     place = training.training_device(device)
     collection, categories = _opened(data, category)
     if phase == "embedding":
         config = training.embedding_config(preset, **changes)
-        work = functools.partial(experiments.embed_category, config=config)
+        work = functools.partial(trainings.embed_category, config=config)
     elif phase in ("end_to_end", "end_to_end_contrastive"):
         contrastive = phase == "end_to_end_contrastive"
         start = "contrastive" if contrastive else "random"
-        method = experiments.END_TO_END_CONTRASTIVE if contrastive else experiments.END_TO_END
+        method = methods.END_TO_END_CONTRASTIVE if contrastive else methods.END_TO_END
         config = training.end_to_end_config(preset, **{"start": start, **changes})
-        work = functools.partial(experiments.end_to_end_category, config=config, method=method)
+        work = functools.partial(trainings.end_to_end_category, config=config, method=method)
     elif phase == "contrastive":
         config = training.contrastive_config(preset, **changes)
-        work = functools.partial(experiments.contrast_category, config=config)
+        work = functools.partial(trainings.contrast_category, config=config)
     else:
         ours = {"sdf_weight": 10.0, "standardise": True} if phase == "encoder_sdf" else {}
-        method = experiments.ENCODER_SDF if phase == "encoder_sdf" else experiments.ENCODER
+        method = methods.ENCODER_SDF if phase == "encoder_sdf" else methods.ENCODER
         config = training.regression_config(preset, **{**ours, **changes})
-        work = functools.partial(experiments.regress_category, config=config, method=method)
+        work = functools.partial(trainings.regress_category, config=config, method=method)
     work = functools.partial(work, collection=collection, runs=runs, device=str(place))
     for name, folder in training.side_by_side(work, categories, place).items():
         print(f"{name}: {folder}, {training.RunFolder(folder).facts()['seconds']} s")
@@ -246,12 +190,15 @@ def evaluate(
         resolution: Grid cells along each side when a mesh is extracted.
         device: auto, cpu or cuda.
     """
-    from tpl import evaluation, experiments, training
+    from tpl import training
+    from tpl.evaluation.results import read_results
+    from tpl.evaluation.summary import format_summary, summarize
+    from tpl.study.judging import evaluate_category
 
     place = training.training_device(device)
     collection, categories = _opened(data, category)
     work = functools.partial(
-        experiments.evaluate_category,
+        evaluate_category,
         collection=collection,
         runs=runs,
         split=split,
@@ -260,8 +207,8 @@ def evaluate(
         jobs=training.cores_each(categories, place),
     )
     files = training.side_by_side(work, categories, place)
-    rows = pd.concat([evaluation.read_results(file) for file in files.values()])
-    print(evaluation.format_summary(evaluation.summarize(rows)).to_string(index=False))
+    rows = pd.concat([read_results(file) for file in files.values()])
+    print(format_summary(summarize(rows)).to_string(index=False))
 
 
 def reconstruct(

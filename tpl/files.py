@@ -1,5 +1,6 @@
 """Files that are whole or not there, and large ones in parts that travel."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -53,3 +54,12 @@ def join_parts(folder: Path, target: Path) -> None:
         name, _, number = file.name.partition(".part")
         with file.open("rb") as source, (target / name).open("ab" if number else "wb") as whole:
             shutil.copyfileobj(source, whole)
+
+
+def digest(*values: Any) -> str:
+    """A hash of values by what they say (`repr`), or by their bytes."""
+    state = hashlib.sha256()
+    for value in values:
+        content = value if isinstance(value, bytes) else repr(value).encode()
+        state.update(f"{len(content)}:".encode() + content)
+    return state.hexdigest()[:24]

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int, UInt8
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from tpl.datasets import SDFBatch, SDFTable
+from tpl.dataset.batches import SDFBatch, SDFTable
+from tpl.geometry.marching import extract_mesh
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
-from tpl.reconstruction import extract_mesh
 from tpl.training import EmbeddingRun, load_embedding, load_end_to_end, load_regression
 
 

@@ -9,8 +9,8 @@ import trimesh
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from tpl.primitives import SDF
-from tpl.reconstruction import evaluate, sample_mesh
+from tpl.geometry.marching import evaluate, sample_mesh
+from tpl.geometry.primitives import SDF
 
 F_SCORE_THRESHOLD = 0.01
 """One per cent of a raw ShapeNet shape's diagonal, which is 1."""

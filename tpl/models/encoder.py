@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.resnet import BasicBlock
 
-from tpl.datasets import constant
+from tpl.dataset.batches import constant
 from tpl.settings import SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor, nn
 
+from tpl.geometry.primitives import SDF, SDFs
 from tpl.models.template import Template
 from tpl.models.warp import Warp
-from tpl.primitives import SDF, SDFs
 
 CHUNK = 16_384  # points evaluated at once: larger blocks fall out of a CPU's cache and gain nothing
 GPU_CHUNK = 65_536

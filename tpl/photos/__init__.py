@@ -1,12 +1,11 @@
 """A real photograph as the encoder expects it, or a clear refusal; and how far it is from what was learnt."""
 
-from tpl.packages import FetchError
 from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.distance import PhotoDistance, distance_to_training, sentences_of_distance, training_views
 from tpl.photos.framing import FRAMING, Photo, frame_photo, preview
 from tpl.photos.pipeline import PhotoReconstruction, load_reconstructor, prepare_photo, reconstruct
 from tpl.photos.reading import ImageError, load_photo
-from tpl.photos.stamps import fetch_stamps
+from tpl.shapes.packages import FetchError
 
 __all__ = [
     "FRAMING",
@@ -18,7 +17,6 @@ __all__ = [
     "PhotoReconstruction",
     "cut_out",
     "distance_to_training",
-    "fetch_stamps",
     "frame_photo",
     "load_photo",
     "load_reconstructor",

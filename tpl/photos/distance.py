@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from sklearn.metrics import pairwise_distances_chunked
 
-from tpl.collection import Collection, is_collection, open_collection
-from tpl.evaluation import small_grey
+from tpl.dataset.collection import Collection, is_collection, open_collection
+from tpl.dataset.store import StoreError
+from tpl.evaluation.retrieval import small_grey
 from tpl.inference import encode
 from tpl.models import Encoder
 from tpl.photos.framing import Photo
-from tpl.store import StoreError
 
 SHAPES, VIEWS = 256, 12
 """At most so many training shapes, and views of each, are compared with: enough for a percentile."""

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import trimesh
 
-from tpl.collection import check_category
-from tpl.experiments import FOLDERS, better_encoder, trained_methods
 from tpl.inference import Reconstructor
 from tpl.photos.cutting import cut_out
 from tpl.photos.framing import FRAMING, Photo, frame_photo
 from tpl.photos.reading import Picture, load_photo
+from tpl.shapes.shape import check_category
+from tpl.study.methods import FOLDERS, better_encoder, trained_methods
 
 
 class PhotoReconstruction(NamedTuple):

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from zlib import crc32
 
-from tpl.packages import FetchError
 from tpl.shapes.open_catalog import FETCHED, OpenShape, is_fetched, read_catalog
 from tpl.shapes.open_meshes import load_open_shape, mesh_version
 from tpl.shapes.options import SourceOptions
+from tpl.shapes.packages import FetchError
 from tpl.shapes.shape import Shape
 
 HELD_OUT = {

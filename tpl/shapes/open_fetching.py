@@ -10,16 +10,8 @@ from zipfile import ZipFile
 from tqdm.auto import tqdm
 
 from tpl.files import write_atomically
-from tpl.packages import FetchError, download, members, sha256_of
-from tpl.shapes.open_catalog import (
-    FETCHED,
-    PACKAGE_FILE,
-    OpenShape,
-    Package,
-    is_fetched,
-    read_catalog,
-    read_packages,
-)
+from tpl.shapes.open_catalog import FETCHED, PACKAGE_FILE, OpenShape, Package, is_fetched, read_catalog, read_packages
+from tpl.shapes.packages import FetchError, download, members, sha256_of
 
 
 def fetch_open(fetched: Path = FETCHED) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import trimesh
 
+from tpl.settings import SettingsError
+
 CATEGORIES = {"chairs": "03001627", "sofas": "04256520", "airplanes": "02691156"}  # with their ShapeNet synsets
 SPLITS = ("train", "validation", "test")
 
@@ -36,3 +38,19 @@ class Shape:
     source: str = "procedural"
     version: str = ""
     given: Mapping[str, Path] = field(default_factory=dict, compare=False)
+
+
+def categories_of(category: str) -> list[str]:
+    """The categories that a chapter's parameter asks for: one by its name, or "all"."""
+    return list(CATEGORIES) if category == "all" else [check_category(category)]
+
+
+def check_category(category: str) -> str:
+    """Gives the category back.
+
+    Raises:
+        SettingsError: It does not exist.
+    """
+    if category not in CATEGORIES:
+        raise SettingsError(f"no category is called {category!r}; there is all, {', '.join(CATEGORIES)}")
+    return category

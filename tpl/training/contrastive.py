@@ -17,13 +17,13 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tpl.datasets import Pairs, ViewPairBatch, ViewTable, color_jitter, random_resized_crop
+from tpl.dataset.batches import Pairs, ViewPairBatch, ViewTable, color_jitter, random_resized_crop
 from tpl.losses import byol_loss, info_nce_loss, nt_xent_loss
 from tpl.models.encoder import EncoderConfig, imagenet_trunk, normalise, resnet18_trunk
 from tpl.models.heads import PROJECTED, predictor, projection_head
-from tpl.representation import Measures, calibrated, measure
 from tpl.training.embedding import draw_rows
 from tpl.training.loop import Group, ShareError, TrainingConfig, gathered, launched_processes
+from tpl.training.representation import Measures, calibrated, measure
 from tpl.training.runs import RunFolder, train_or_load
 
 MARKS = 6

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable
+from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import DecoderTrainingConfig, EmbeddingRun, decoder_groups, draw_rows, warp_terms
 from tpl.training.loop import Group

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from tpl.datasets import SDFTable, ViewSDFBatch, ViewTable, color_jitter, random_affine
+from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable, color_jitter, random_affine
 from tpl.losses import curriculum_l1
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import EmbeddingRun, draw_rows

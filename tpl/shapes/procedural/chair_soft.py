@@ -9,16 +9,7 @@ from manifold3d import Manifold
 from tpl.shapes.procedural.chair_bases import BASES
 from tpl.shapes.procedural.chair_design import Design
 from tpl.shapes.procedural.chair_plan import Plan, leg_rod, round_plan
-from tpl.shapes.procedural.parts import (
-    Part,
-    box,
-    cushion,
-    rounded_box,
-    rounded_path,
-    sheet,
-    superellipse,
-    tube,
-)
+from tpl.shapes.procedural.parts import Part, box, cushion, rounded_box, rounded_path, sheet, superellipse, tube
 from tpl.shapes.procedural.upholstery import block, pair, pillow, short_legs, standing, stuffed_arms
 
 # ---------------------------------------------------------------- shells

@@ -1,0 +1,377 @@
+"""Chapters: their pairs, their parameters, a run, what a failure leaves, and the site that is made of a run."""
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tpl.book import execution as chapters
+from tpl.book.book import BookError, at_root
+from tpl.book.execution import run_chapters
+from tpl.book.manifest import read_manifest, record
+from tpl.book.pairs import check_pair, pair
+from tpl.book.parameters import chosen_parameters, converted, parameters
+from tpl.book.publishing import cleaned, executed_notebooks, publish
+from tpl.book.site import broken_links, build_site, facts, stage
+from tpl.errors import OutOfTime
+from tpl.files import beside
+from tpl.look.scenes import MIME
+
+KNOWN = {"side": 2.0, "count": 3, "color": "red", "fail": False}
+
+
+def test_the_first_page_is_executed_last_and_plain_pages_never(mini_book):
+    assert mini_book.pages == ["intro", "01_cubes", "bibliography"]
+    assert [chapter.name for chapter in mini_book.chapters] == ["01_cubes", "intro"]
+
+
+@pytest.mark.parametrize("name", ["01", "01_cubes", "book/01_cubes.md", "book/01_cubes.ipynb"])
+def test_a_chapter_is_found_by_its_name_its_file_and_its_number(mini_book, name):
+    assert mini_book.find(name).name == "01_cubes"
+
+
+def test_what_does_not_exist_is_named_beside_what_does(mini_book):
+    with pytest.raises(BookError, match="no chapter '02'; there are 01_cubes, intro"):
+        run_chapters(mini_book, ["02"])
+    with pytest.raises(BookError, match="no profile 'fast'; there are quick, smoke"):
+        run_chapters(mini_book, profile="fast")
+    with pytest.raises(BookError, match=r"no parameter 'sides': 01_cubes has side = 2.0, .*; intro has none"):
+        run_chapters(mini_book, given={"sides": "3"})
+    with pytest.raises(BookError, match="_toc.yml; run this in a clone"):
+        run_chapters(type(mini_book)(mini_book.root / "nowhere"))
+    assert not (mini_book.root / "runs").exists()
+
+
+def test_a_listed_page_without_a_source_is_named(mini_book):
+    (mini_book.folder / "01_cubes.md").unlink()
+    with pytest.raises(BookError, match="_toc.yml lists 01_cubes, but there is no .*01_cubes.md"):
+        run_chapters(mini_book)
+
+
+# --- pairs
+
+
+def test_a_pair_says_the_same_and_has_no_outputs(mini_book):
+    chapter = mini_book.find("01")
+    check_pair(chapter)
+    notebook = nbformat.read(chapter.notebook, as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    assert pair(mini_book) == []
+
+
+def test_an_edited_source_is_noticed_and_paired(mini_book):
+    chapter = mini_book.find("01")
+    chapter.source.write_text(chapter.source.read_text().replace("side * count", "side + count"))
+    with pytest.raises(BookError, match="01_cubes.ipynb differ; keep the .md and run `tpl pair`"):
+        run_chapters(mini_book, ["01"])
+    assert pair(mini_book) == [chapter.notebook]
+    check_pair(chapter)
+    chapter.notebook.unlink()
+    with pytest.raises(BookError, match="has no notebook beside it"):
+        check_pair(chapter)
+
+
+# --- parameters
+
+
+def test_parameters_are_those_of_the_tagged_cell(mini_book):
+    assert parameters(mini_book.find("01")) == KNOWN
+    assert parameters(mini_book.find("intro")) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "expected"),
+    [("3", 1, 3), ("1e-4", 0.1, 1e-4), (3, 0.1, 3.0), ("3", "a", "3"), ("true", False, True), (False, True, False)],
+)
+def test_values_take_the_type_of_the_default(value, default, expected):
+    result = converted("name", value, default)
+    assert result == expected and type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "default"), [("x", 1), (1.5, 1), ("1.5", 1), (True, 1), ("yes", True), (1, True), (3, "a"), ([1], 1.0)]
+)
+def test_values_of_another_type_are_refused(value, default):
+    with pytest.raises(
+        BookError, match=rf"parameter name is {type(default).__name__} .*, and {re.escape(repr(value))}"
+    ):
+        converted("name", value, default)
+
+
+def test_what_is_given_goes_before_the_profile_to_the_chapters_that_have_it(mini_book):
+    chosen = chosen_parameters(mini_book, mini_book.chapters, "smoke", {"count": "5"})
+    assert chosen == {"01_cubes": {"count": 5, "side": 1.0}, "intro": {}}
+    assert chosen_parameters(mini_book, mini_book.chapters, "quick", {}) == {"01_cubes": {}, "intro": {}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sides: 3", "profile 'smoke': no parameter 'sides': 01_cubes has side = 2.0"),
+        ("count: many", "parameter count is int .*'many' is not"),
+        ("- 3", "should hold lines `name: value`"),
+        ("a: [", "01_cubes.yml is not YAML"),
+    ],
+)
+def test_a_wrong_profile_is_refused_before_anything_runs(mini_book, text, message):
+    (mini_book.folder / "profiles" / "smoke" / "01_cubes.yml").write_text(text)
+    with pytest.raises(BookError, match=message):
+        run_chapters(mini_book, profile="smoke")
+    assert not (mini_book.root / "runs").exists()
+
+
+# --- a run
+
+
+def test_a_run_leaves_notebooks_scenes_and_a_manifest(built_book):
+    folder = built_book.run_folder("smoke")
+    left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    scenes = ["_scenes/01_cubes/pair.html", "_scenes/01_cubes/steps.html"]
+    assert left == ["01_cubes.ipynb", *scenes, "intro.ipynb", "manifest.json"]
+    entry = read_manifest(folder)["01_cubes"]
+    assert entry["profile"] == "smoke" and entry["source"] == built_book.find("01").digest
+    assert entry["parameters"] == KNOWN | {"count": 2, "side": 1.0} and entry["changed"] == {"count": 2, "side": 1.0}
+    assert entry["seconds"] > 0 and entry["cores"] >= 1 and entry["device"] and entry["versions"]["numpy"]
+
+
+def test_a_run_computes_with_its_parameters_in_the_root_of_the_repository(built_book):
+    notebook = executed_notebooks(built_book, built_book.run_folder("smoke"))["01_cubes"]
+    results = [output["data"]["text/plain"] for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert results[0] == "2.0"  # side 1.0 times count 2
+    assert sum(MIME in output["data"] for cell in notebook.cells for output in cell.get("outputs", [])) == 2
+
+
+def test_a_failing_chapter_stops_the_run_in_a_sentence_and_is_never_taken_for_executed(mini_book):
+    message = (
+        r"chapter 01_cubes stopped in cell \[\d+\], `raise ValueError.*`: ValueError: this chapter was asked to fail"
+    )
+    with pytest.raises(BookError, match=message):
+        run_chapters(mini_book, given={"fail": "true"})
+    folder = mini_book.run_folder("quick")
+    assert [path.name for path in folder.glob("*.ipynb")] == ["01_cubes.failed.ipynb"]
+    assert read_manifest(folder) == {} and not list((folder / "_scenes").iterdir())
+    with pytest.raises(BookError, match="not executed in .*: 01_cubes, intro; run `tpl run 01_cubes intro`"):
+        build_site(mini_book, folder)
+    (folder / "01_cubes.failed.ipynb").rename(folder / "01_cubes.ipynb")
+    (folder / "intro.ipynb").write_text((folder / "01_cubes.ipynb").read_text())
+    with pytest.raises(BookError, match="01_cubes.ipynb holds a failed execution"):
+        build_site(mini_book, folder)
+
+
+def test_what_a_reader_can_mend_stops_a_chapter_with_its_sentence_alone(mini_book):
+    chapter = mini_book.find("01")
+    missing = (
+        "from pathlib import Path\n    from tpl.evaluation import read_results\n    read_results(Path('results.csv'))"
+    )
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    assert failing in chapter.source.read_text()
+    chapter.source.write_text(chapter.source.read_text().replace(failing, missing))
+    pair(mini_book)
+    sentence = "no results at results.csv; chapter 07_tables makes them: run `tpl run 07_tables`"
+    with pytest.raises(BookError, match=f"^chapter 01_cubes stopped: {sentence}; up to there it is .*failed.ipynb$"):
+        run_chapters(mini_book, ["01"], given={"fail": "true"})
+    failed = nbformat.read(mini_book.run_folder("quick") / "01_cubes.failed.ipynb", as_version=4)
+    errors = [o for cell in failed.cells for o in cell.get("outputs", []) if o["output_type"] == "error"]
+    assert [error["traceback"] for error in errors] == [[f"ResultsError: {sentence}"]]
+
+
+def test_a_run_out_of_time_keeps_what_is_done_and_goes_on(mini_book):
+    with pytest.raises(OutOfTime, match="the 0 minutes are over before 01_cubes: the same command goes on with it"):
+        run_chapters(mini_book, minutes=0)
+    chapter = mini_book.find("01")
+    imports = "from os import environ\n    from tpl.errors import DEADLINE, OutOfTime"
+    paused = imports + "\n    raise OutOfTime(f'until {environ[DEADLINE]}')"
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    chapter.source.write_text(chapter.source.read_text().replace(failing, paused))
+    pair(mini_book)
+    with pytest.raises(OutOfTime, match=r"^chapter 01_cubes is paused: until \d+"):
+        run_chapters(mini_book, ["01"], given={"fail": "true"}, minutes=9)
+    folder = mini_book.run_folder("quick")
+    assert list(folder.glob("*.ipynb")) == [] and read_manifest(folder) == {}
+    run_chapters(mini_book, ["01"], minutes=9)
+    assert [path.name for path in folder.glob("*.ipynb")] == ["01_cubes.ipynb"]
+    told = []
+    run_chapters(mini_book, ["01"], say=told.append, minutes=9)  # a further piece does nothing twice
+    assert told == ["[1/1] 01_cubes: kept: nothing it depends on has changed"]
+
+
+def test_the_manifest_remembers_what_the_trainings_took(mini_book):
+    chapter = mini_book.find("01")
+    for seconds, values, longest in [(100.0, {}, 100.0), (5.0, {}, 100.0), (7.0, {"count": 4}, 7.0)]:
+        record(mini_book.run_folder("quick"), chapter, "quick", values, seconds)
+        entry = read_manifest(mini_book.run_folder("quick"))["01_cubes"]
+        assert (entry["seconds"], entry["longest_seconds"]) == (seconds, longest)
+    del entry["parameters"]["count"]  # as one that the chapter did not have then
+    (mini_book.run_folder("quick") / "manifest.json").write_text(json.dumps({"chapters": {"01_cubes": entry}}))
+    record(mini_book.run_folder("quick"), chapter, "quick", {"count": 4}, 3.0)
+    assert read_manifest(mini_book.run_folder("quick"))["01_cubes"]["longest_seconds"] == 7.0
+
+
+def test_a_chapter_opened_in_its_folder_works_from_the_root(mini_book, monkeypatch):
+    for folder in (mini_book.folder, mini_book.root):
+        monkeypatch.chdir(folder)
+        at_root()
+        assert Path.cwd() == mini_book.root.resolve()
+
+
+def test_a_broken_manifest_is_named(tmp_path):
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(BookError, match="manifest.json cannot be read; remove it"):
+        read_manifest(tmp_path)
+
+
+def test_cleaning_drops_widgets_notes_and_paths(tmp_path):
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "0%|"}
+    outputs = [
+        nbformat.v4.new_output("display_data", data=dict(widget)),
+        nbformat.v4.new_output("display_data", data=widget | {"image/png": f"AA{Path.home()}/AA"}),
+        nbformat.v4.new_output("stream", text=f"read {tmp_path}/data/a.npz for {Path.home()}/cache"),
+    ]
+    cell = nbformat.v4.new_code_cell("1", outputs=outputs, metadata={"papermill": {}, "execution": {}, "tags": ["a"]})
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {}, "widgets": {}})
+    clean = cleaned(notebook, tmp_path)
+    assert clean.metadata == {} and clean.cells[0].metadata == {"tags": ["a"]}
+    picture, stream = clean.cells[0].outputs
+    assert set(picture["data"]) == {"image/png", "text/plain"} and stream["text"] == "read data/a.npz for ~/cache"
+    assert picture["data"]["image/png"] == f"AA{Path.home()}/AA"
+    assert len(cell.outputs) == 3  # the given notebook stays
+
+
+# --- the site
+
+
+def test_the_site_shows_the_run_below_each_title(built_book):
+    html = (built_book.root / "_build" / "html" / "book" / "01_cubes.html").read_text()
+    assert "The run that this page shows" in html and "Profile <strong>smoke</strong> on" in html
+    assert html.index("<h1>") < html.index("The run that this page shows") < html.index("Is a cube square")
+
+
+def test_the_site_numbers_cites_and_refers(built_book):
+    pages = built_book.root / "_build" / "html" / "book"
+    cubes, intro = (re.sub(r"<[^>]+>", "", (pages / f"{name}.html").read_text()) for name in ("01_cubes", "intro"))
+    assert "Eq. 1 and Table 1 do." in cubes and "Park et al. [2019]" in cubes
+    assert "the area is 4, see Cubes and Eq. 1." in " ".join(intro.split())
+    assert "DeepSDF: learning continuous" in (pages / "bibliography.html").read_text()
+
+
+def test_the_site_asks_nobody_and_every_link_leads_somewhere(built_book):
+    site = built_book.root / "_build" / "html"
+    assert broken_links(site) == []
+    for page in (site / "book").glob("*.html"):
+        assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"(?:https?:)?//[^\"]*", page.read_text())
+    (site / "book" / "odd.html").write_text(
+        '<a href="nowhere.html"></a><a href="intro.html#no"></a><a href="#a" id="a">'
+    )
+    assert broken_links(site) == ["book/odd.html: nowhere.html", "book/odd.html: intro.html#no"]
+    (site / "book" / "odd.html").unlink()
+
+
+def test_a_published_run_of_an_edition_with_fewer_chapters_has_their_pages(built_book, tmp_path):
+    run = built_book.run_folder("smoke")
+    earlier = tmp_path / "executed"
+    shutil.copytree(run, earlier)
+    (earlier / "01_cubes.ipynb").unlink()
+    with pytest.raises(BookError, match="not executed .*01_cubes"):
+        executed_notebooks(built_book, earlier)
+    notebooks = executed_notebooks(built_book, earlier, whole=False)
+    stage(built_book, earlier, notebooks, tmp_path / "staged")
+    pages = {path.stem for path in (tmp_path / "staged" / "book").iterdir() if path.is_file()}
+    contents = (tmp_path / "staged" / "_toc.yml").read_text()
+    assert pages == {"intro", "bibliography"} and "Solids" not in contents and "book/bibliography" in contents
+    (earlier / "intro.ipynb").unlink()
+    with pytest.raises(BookError, match="not executed .*intro"):
+        executed_notebooks(built_book, earlier, whole=False)
+
+
+def test_facts_tell_of_loaded_trainings_gpus_and_newer_text(built_book):
+    chapter = built_book.find("01")
+    entry = read_manifest(built_book.run_folder("smoke"))["01_cubes"]
+    told = facts(chapter, entry | {"seconds": 12.4, "longest_seconds": 340.0, "gpu": True, "device": "H", "source": ""})
+    assert "on a GPU (H), in 12 s with its trainings loaded; with them it took 6 min." in told
+    assert "The chapter's text has changed since." in told
+    assert "loaded" not in facts(chapter, entry) and "changed since" not in facts(chapter, entry)
+
+
+def test_a_warning_of_the_builder_stops_the_site_and_the_old_one_stays(built_book, tmp_path, capfd):
+    run = tmp_path / "run"
+    for name, notebook in executed_notebooks(built_book, built_book.run_folder("smoke")).items():
+        notebook.cells[0].source += "\n\n[nothing](nowhere.md)"
+        run.mkdir(exist_ok=True)
+        nbformat.write(notebook, run / f"{name}.ipynb")
+    for scene in (built_book.run_folder("smoke") / "_scenes").rglob("*.html"):
+        target = run / "_scenes" / scene.parent.name / scene.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(scene.read_text())
+    before = (built_book.root / "_build" / "html" / "book" / "intro.html").read_text()
+    with pytest.raises(BookError, match="Jupyter Book's warnings above count as errors"):
+        build_site(built_book, run)
+    assert "nowhere.md" in capfd.readouterr().err
+    assert (built_book.root / "_build" / "html" / "book" / "intro.html").read_text() == before
+
+
+def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mini_book, monkeypatch):
+    """The book of two pages: 01_cubes, then intro. Copying a notebook stands for its execution."""
+
+    def execute(book, chapter, values, folder, deadline):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(chapter.notebook, folder)
+
+    monkeypatch.setattr(chapters, "_execute", execute)
+
+    def executed(**options) -> list[str]:
+        told: list[str] = []
+        run_chapters(mini_book, profile="smoke", say=told.append, **options)
+        return [line.split("] ")[1].split(":")[0] for line in told if "]" in line and "kept" not in line]
+
+    assert executed() == ["01_cubes", "intro"]
+    assert executed() == []
+    assert executed(given={"count": "4"}) == ["01_cubes", "intro"]
+    time.sleep(1.1)  # the manifest counts in seconds
+    assert executed(names=["01"]) == ["01_cubes"]  # named, so executed; back to the profile's own count
+    assert executed() == ["intro"]  # it is older than what it reads
+    (mini_book.run_folder("smoke") / "01_cubes.ipynb").unlink()
+    assert executed() == ["01_cubes", "intro"]
+    intro = mini_book.find("intro").source
+    intro.write_text(intro.read_text() + "\nMore.\n")
+    pair(mini_book)
+    assert executed() == ["intro"]
+    assert executed(again=True) == ["01_cubes", "intro"]
+
+
+def test_a_published_run_is_clean_and_complete(built_book):
+    folder = publish(built_book, "smoke")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "01_cubes.ipynb",
+        "_scenes",
+        "intro.ipynb",
+        "manifest.json",
+    ]
+    text = (folder / "01_cubes.ipynb").read_text()
+    assert str(built_book.root) not in text and "papermill" not in json.dumps(json.loads(text)["metadata"])
+    assert set(read_manifest(folder)) == {"01_cubes", "intro"}
+    chapter = built_book.find("01")
+    source = chapter.source.read_text()
+    try:
+        chapter.source.write_text(source + "\nmore\n")
+        with pytest.raises(BookError, match="01_cubes has changed since it was executed"):
+            publish(built_book, "smoke")
+    finally:
+        chapter.source.write_text(source)
+
+
+def test_a_missing_scene_page_is_named(built_book, tmp_path):
+    for name, notebook in executed_notebooks(built_book, built_book.run_folder("smoke")).items():
+        nbformat.write(notebook, Path(tmp_path) / f"{name}.ipynb")
+    with pytest.raises(BookError, match="the page of scene 'pair' is not in"):
+        build_site(built_book, tmp_path)
+
+
+def test_a_run_on_other_shapes_lies_beside_that_of_the_profile(mini_book):
+    assert mini_book.run_folder("quick", "open") == mini_book.root / "runs" / "quick-open" / "book"
+    assert mini_book.run_folder("quick") == mini_book.root / "runs" / "quick" / "book"
+    assert beside("data/quick", "") == "data/quick"

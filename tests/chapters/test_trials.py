@@ -1,0 +1,141 @@
+"""Small trainings: what is held out, what is measured, and numbers that come again."""
+
+import numpy as np
+import pytest
+import torch
+
+from tpl.chapters.paper_and_code import trials
+from tpl.chapters.paper_and_code.trials import (
+    Bench,
+    Budget,
+    Trial,
+    hold_out,
+    kept_trial,
+    make_starts,
+    run_trial,
+    sdf_error,
+    trial_config,
+)
+from tpl.chapters.paper_and_code.trials import trial_key as key_of
+from tpl.dataset.batches import SDFTable
+from tpl.dataset.collection import CollectionConfig, open_collection
+from tpl.dataset.prepare import PrepareConfig
+from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.settings import SettingsError
+from tpl.training import TrainingInterrupted, contrastive_config, embedding_config, end_to_end_config
+
+TINY = Budget(
+    seeds=2,
+    shapes=2,
+    pictured=2,
+    embedding_steps=4,
+    regression_steps=2,
+    contrastive_steps=2,
+    end_to_end_steps=2,
+    latent_dim=4,
+    warp_hidden=8,
+    warp_steps=2,
+    template_hidden=8,
+    template_layers=2,
+    width=8,
+    resolution=8,
+    scored_shapes=1,
+    precision="fp32",
+)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trials")
+    amounts = PrepareConfig(
+        sdf_samples=800, cross_samples=160, surface_points=500, easy_views=2, hard_views=1, image_size=32
+    )
+    config = CollectionConfig(train=2, coded=2, validation=1, test=1, prepare=amounts)
+    collection = open_collection(folder / "data", ["sofas"], config, jobs=1)
+    return Bench.open(collection, "sofas", folder / "runs", TINY)
+
+
+def test_every_eighth_sample_is_held_out_and_none_is_in_both():
+    rows = torch.randn(2, 80, 4)
+    table = SDFTable.from_rows(rows[:, :64], rows[:, 64:], "cpu")
+    learnt, held = hold_out(table)
+    assert learnt.samples.shape[1] + learnt.cross.shape[1] == 70 and held.shape == (2, 10, 4)
+    together = torch.cat([learnt.samples, learnt.cross, held], dim=1)
+    for shape in range(2):
+        assert {tuple(row) for row in together[shape].tolist()} == {tuple(row) for row in rows[shape].tolist()}
+    assert ((learnt.samples[..., 3] > 0).sum(dim=1) == learnt.outside).all()
+
+
+def test_sdf_error_is_its_formula_in_loops():
+    torch.manual_seed(0)
+    sizes = DeepImplicitTemplateConfig(
+        latent_dim=3, warp_hidden=8, warp_steps=2, template_hidden=8, template_layers=2, dropout=0.5
+    )
+    model, codes, samples = DeepImplicitTemplate(sizes).train(), torch.randn(2, 3, 3), torch.randn(2, 5, 4)
+    found, errors = sdf_error(model, codes, samples, 0.1), []
+    for shape in range(2):
+        for view in range(3):
+            for x, y, z, true in samples[shape].tolist():
+                predicted = model.shape(codes[shape, view])(np.array([[x, y, z]]))[0]
+                errors.append(abs(np.clip(predicted, -0.1, 0.1) - np.clip(true, -0.1, 0.1)))
+    assert found == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_the_small_configurations_are_the_preset_fixed_but_for_size_and_speed(bench):
+    method = ("pointwise_weight", "pointpair_weight", "pointwise_outputs", "code_weight", "outputs", "one_sided")
+    small, fixed = trial_config("embedding", {}, bench), embedding_config("fixed")
+    assert {name: getattr(small, name) for name in method} == {name: getattr(fixed, name) for name in method}
+    small, fixed = trial_config("contrastive", {}, bench), contrastive_config("fixed")
+    assert (small.pairs, small.include_self, small.start) == (fixed.pairs, fixed.include_self, fixed.start)
+    assert trial_config("end_to_end", {}, bench).trunk == end_to_end_config("fixed").trunk
+    with pytest.raises(SettingsError, match="there is no parameter 'epoch'; there are epochs"):
+        trial_config("embedding", {"epoch": 3}, bench)
+    with pytest.raises(SettingsError, match=r"there is no parameter 'encoder\.depth'"):
+        trial_config("regression", {"encoder.depth": 3}, bench)
+
+
+@pytest.mark.parametrize(
+    ("phase", "measures"),
+    [
+        ("embedding", {"chamfer", "sdf_error"}),
+        ("regression", {"code_error", "sdf_error"}),
+        ("contrastive", {"retrieval"}),
+        ("end_to_end", {"sdf_error"}),
+    ],
+)
+def test_a_trial_is_measured_by_what_its_phase_is_for_and_comes_again(bench, phase, measures):
+    one, other = (Trial(phase, trial_config(phase, {}, bench, seed)) for seed in (0, 1))
+    key = key_of(one, bench)
+    assert key != key_of(other, bench)
+    make_starts({phase}, bench)
+    first = run_trial(key, {key: one}, bench)
+    kept_trial(key, bench).unlink()
+    again = run_trial(key, {key: one}, bench)
+    assert kept_trial(key, bench).exists()
+    assert set(first) == measures | {"seconds", "reason"} and first["reason"] == ""
+    assert {name: first[name] for name in measures} == {name: again[name] for name in measures}
+    assert all(np.isfinite(first[name]) and first[name] >= 0 for name in measures)
+
+
+def test_a_key_knows_what_a_trial_starts_from_and_how_it_is_measured(bench):
+    def keys(**changes):
+        changed = bench._replace(budget=TINY.model_copy(update=changes))
+        return {phase: key_of(Trial(phase, trial_config(phase, {}, changed)), changed) for phase in trials.CONFIGS}
+
+    before = keys()
+    assert keys(seeds=5) == before
+    later = keys(embedding_steps=8)
+    assert {phase for phase in before if later[phase] != before[phase]} == {"embedding", "regression", "end_to_end"}
+    assert not set(keys(resolution=9).values()) & set(before.values())
+    other = bench._replace(data="another")
+    assert key_of(Trial("embedding", trial_config("embedding", {}, other)), other) != before["embedding"]
+
+
+def test_a_training_that_diverges_is_a_result_with_its_reason(bench, monkeypatch):
+    def diverge(config, bench):
+        raise TrainingInterrupted("phase 1: the loss is nan at step 3 ({})")
+
+    monkeypatch.setitem(trials._TRIALS, "embedding", diverge)
+    trial = Trial("embedding", trial_config("embedding", {}, bench, seed=7))
+    found = run_trial("diverged", {"diverged": trial}, bench)
+    assert found["reason"].startswith("phase 1: the loss is nan at step 3") and kept_trial("diverged", bench).exists()

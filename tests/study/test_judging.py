@@ -1,0 +1,307 @@
+"""A whole experiment in miniature: every method has its rows, nothing is done twice, and what is missing is named."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import trimesh
+
+from tpl.__main__ import train
+from tpl.dataset.collection import CollectionConfig, open_collection
+from tpl.dataset.prepare import PrepareConfig
+from tpl.evaluation.results import read_results
+from tpl.evaluation.rows import Case, case_rng, evaluate_reconstruction
+from tpl.evaluation.summary import summarize
+from tpl.geometry.marching import extract_mesh, extract_meshes
+from tpl.inference import OracleConfig, Reconstructor, encode, to_raw
+from tpl.models.encoder import resnet18_trunk
+from tpl.study.judging import Gallery, evaluate_category, split_views, surface_normals
+from tpl.study.methods import ENCODER, ENCODER_SDF, END_TO_END, END_TO_END_CONTRASTIVE, ORACLE_RETRIEVAL, RIVALS
+from tpl.study.trainings import (
+    contrast_category,
+    embed_category,
+    end_to_end_category,
+    held_out,
+    missing_starts,
+    regress_category,
+    starting_trunk,
+)
+from tpl.training import (
+    RunError,
+    contrastive_config,
+    embedding_config,
+    end_to_end_config,
+    load_contrastive,
+    load_embedding,
+    load_end_to_end,
+    regression_config,
+    side_by_side,
+    training_device,
+)
+
+TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=32, template_layers=2, dropout=0.0)
+ORACLE = OracleConfig(iterations=5, points=64)
+OWN = end_to_end_config(
+    decoder_start="embedding",
+    encoder=dict(width=8),
+    views_per_batch=3,
+    points_per_view=64,
+    epochs=4,
+    outputs="last",
+    pointpair_weight=0.0,
+    warp_rate=3e-3,
+    template_rate=3e-3,
+    schedule="constant",
+    precision="fp32",
+)
+METHODS = {
+    ENCODER,
+    ENCODER_SDF,
+    END_TO_END,
+    *RIVALS,
+}
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment")
+    amounts = PrepareConfig(
+        sdf_samples=1500, cross_samples=300, surface_points=1000, easy_views=2, hard_views=1, image_size=32
+    )
+    config = CollectionConfig(train=3, coded=2, validation=1, test=2, prepare=amounts)
+    collection = open_collection(folder / "data", ["sofas"], config, jobs=1)
+    runs = folder / "runs"
+    phase_1 = embedding_config(
+        epochs=60, model=TINY, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3
+    )
+    embed_category("sofas", collection, phase_1, runs)
+    encoder = dict(encoder=dict(width=8), views_per_batch=3, epochs=4, precision="fp32")  # codes as long as phase 1's
+    regress_category("sofas", collection, regression_config(**encoder), runs)
+    ours = regression_config(**encoder, sdf_weight=10.0, standardise=True)
+    regress_category("sofas", collection, ours, runs, method=ENCODER_SDF)
+    end_to_end_category("sofas", collection, OWN, runs)
+    file = evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2)
+    return collection, runs, file
+
+
+def test_every_method_has_a_row_for_every_shape_and_view(experiment):
+    collection, _, file = experiment
+    rows = read_results(file)
+    assert set(rows.method) == METHODS
+    counts = rows.groupby("method").size()
+    without_view = {ORACLE_RETRIEVAL, "mean shape", "oracle code"}
+    assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in METHODS)
+    assert set(rows.shape_id) == {shape.id for shape in collection.shapes("sofas", "test")}
+    assert len(summarize(rows)) == 6 * 2 + 3
+
+
+def test_no_retrieval_beats_that_which_looks_at_the_answer(experiment):
+    _, _, file = experiment
+    rows = read_results(file)
+    scores = rows[rows.method.str.startswith("nearest")].groupby("shape_id").chamfer.min()
+    best = rows[rows.method == ORACLE_RETRIEVAL].set_index("shape_id").chamfer
+    assert (best <= scores[best.index] + 1e-12).all()
+
+
+def test_evaluated_again_it_reads(experiment):
+    collection, runs, file = experiment
+    before = file.stat().st_mtime_ns
+    assert evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2) == file
+    assert file.stat().st_mtime_ns == before
+
+
+def test_evaluated_in_processes_its_numbers_are_the_same(experiment):
+    collection, runs, file = experiment
+    before = file.rename(file.with_suffix(".before"))
+    again = evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2, jobs=2)
+    one, other = (read_results(path).drop(columns="seconds") for path in (before, again))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-5)
+
+
+def test_codes_decoded_side_by_side_give_the_meshes_of_each_alone(experiment):
+    _, runs, _ = experiment
+    model, codes, _ = load_embedding(runs / "sofas" / "embedding")
+    codes = torch.cat([codes, codes.mean(dim=0, keepdim=True)])
+    together = extract_meshes(model.shapes(codes), len(codes), 24)
+    for code, mesh in zip(codes, together, strict=True):
+        alone = extract_mesh(model.shape(code), 24)
+        assert isinstance(mesh, trimesh.Trimesh) and np.array_equal(mesh.faces, alone.faces)
+        # The products of a batch are rounded in another order; a network that has learnt little is flat.
+        np.testing.assert_allclose(mesh.vertices, alone.vertices, atol=5e-6)
+
+
+def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment):
+    collection, runs, _ = experiment
+    arm = Reconstructor.load(runs, "sofas", phase="encoder_sdf")
+    gallery = Gallery(collection, "sofas", arm)
+    assert gallery.nearest_to_images(gallery.views).tolist() == gallery.owner.tolist()
+    assert gallery.nearest_to_codes(gallery.codes).tolist() == [0, 1, 2]
+    assert gallery.nearest_coded(arm.codes.numpy()).tolist() == [0, 1]
+
+
+def test_an_end_to_end_arm_is_judged_by_its_own_decoder(experiment):
+    collection, runs, file = experiment
+    arm, phase_1 = Reconstructor.load(runs, "sofas", phase="end_to_end"), load_embedding(runs / "sofas" / "embedding")
+    trained = load_end_to_end(runs / "sofas" / "end_to_end").model.state_dict()
+    assert all(torch.equal(value, trained[name]) for name, value in arm.model.state_dict().items())
+    assert len(arm.codes) == 0
+    shape, store = collection.shapes("sofas", "test")[0], collection.store
+    views, _ = split_views(collection.shapes("sofas", "test"), store, 2, 0)
+    latent = encode(arm.encoder, views.reshape(-1, *views.shape[2:]))[0]  # one of a batch, as it was judged
+    rows = read_results(file)
+    row = rows[(rows.method == END_TO_END) & (rows["view"] == "fix") & (rows.shape_id == shape.id)].iloc[0]
+    scores = []
+    for model in (arm.model, phase_1.model):
+        mesh = to_raw(extract_mesh(model.shape(latent), 24), store.read_normalization(shape))
+        rng = case_rng(0, shape.id, "fix", END_TO_END)
+        case = Case("sofas", "test", shape.id, shape.family, "fix", END_TO_END)
+        scores.append(evaluate_reconstruction(case, mesh, store.read_surface(shape), None, rng)["chamfer"])
+    assert row.chamfer == pytest.approx(scores[0], rel=1e-6)
+    assert abs(scores[1] - scores[0]) > 0.01 * scores[0], "the two decoders must differ, or this proves nothing"
+    alone = store.read_views(shape, "fixed")[0]
+    mesh, latent = arm.reconstruct(alone[0], 24), encode(arm.encoder, alone)[0]
+    np.testing.assert_allclose(mesh.vertices, extract_mesh(arm.model.shape(latent), 24).vertices, atol=1e-5)
+
+
+def test_an_end_to_end_training_takes_its_sizes_from_data_and_phase_1_and_its_trunk_from_its_start(
+    experiment, monkeypatch
+):
+    collection, runs, _ = experiment
+    run = load_end_to_end(runs / "sofas" / "end_to_end")
+    assert run.encoder.config.image_size == 32 and run.encoder.config.latent_dim == 4
+    assert run.model.config == load_embedding(runs / "sofas" / "embedding").model.config
+    trunk = resnet18_trunk(8).eval()
+    monkeypatch.setattr("tpl.study.trainings.starting_trunk", lambda *_: (trunk, ["the-contrastive-run"]))
+    config = OWN.model_copy(update={"start": "contrastive", "trunk": "frozen", "epochs": 1})
+    folder = end_to_end_category("sofas", collection, config, runs, folder="end_to_end_trials/frozen")
+    assert folder == runs / "sofas" / "end_to_end_trials" / "frozen"
+    learnt = Reconstructor.load(runs, "sofas", phase="end_to_end_trials/frozen").encoder.trunk.state_dict()
+    assert all(torch.equal(value, learnt[name]) for name, value in trunk.state_dict().items())
+    assert "the-contrastive-run" in json.loads((folder / "config.json").read_text())["data"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "start", "method"),
+    [("end_to_end", "random", END_TO_END), ("end_to_end_contrastive", "contrastive", END_TO_END_CONTRASTIVE)],
+)
+def test_the_command_line_trains_an_arm_from_its_own_start(experiment, monkeypatch, capsys, phase, start, method):
+    collection, runs, _ = experiment
+    asked = {}
+
+    def train_nothing(category, **arguments):
+        asked[category] = arguments
+        return runs / "sofas" / "end_to_end"
+
+    monkeypatch.setattr("tpl.study.trainings.end_to_end_category", train_nothing)
+    given = [("model.warp_hidden", "16"), ("trunk_rate", "0.01")]
+    train(phase, "sofas", collection.folder, runs, "authors", given, "cpu")
+    (arguments,) = asked.values()
+    config = arguments["config"]
+    assert (config.start, arguments["method"], config.trunk) == (start, method, "frozen")
+    assert config.model.warp_hidden == 16 and config.trunk_rate == 0.01
+    assert "sofas" in capsys.readouterr().out
+
+
+def test_each_start_that_cannot_be_had_has_its_reason(tmp_path, monkeypatch):
+    def resolve(start, category, runs, width, device="cpu"):
+        if start == "imagenet":
+            raise RuntimeError("the weights cannot be had")
+        return starting_trunk(start, category, runs, width, device)
+
+    monkeypatch.setattr("tpl.study.trainings.starting_trunk", resolve)
+    reasons = missing_starts("sofas", tmp_path, 8)
+    assert reasons["random"] == "" and reasons["imagenet"] == "the weights cannot be had"
+    assert all(
+        reasons[start].startswith("no finished training in") for start in ("contrastive", "imagenet+contrastive")
+    )
+
+
+def test_views_are_the_fixed_one_and_seeded_draws(experiment):
+    collection, _, _ = experiment
+    shapes, store = collection.shapes("sofas", "test"), collection.store
+    views, names = split_views(shapes, store, draws=2, seed=0)
+    assert names == ["fix", "rnd0", "rnd1"] and views.shape[:2] == (2, 3)
+    np.testing.assert_array_equal(views[1, 0], store.read_views(shapes[1], "fixed")[0][0])
+    np.testing.assert_array_equal(views, split_views(shapes, store, draws=2, seed=0)[0])
+    assert not np.array_equal(views[0, 1], views[0, 2])
+
+
+def test_normals_of_the_surface_are_unit_and_point_outward(experiment):
+    collection, _, _ = experiment
+    shape = collection.shapes("sofas", "test")[0]
+    mesh = shape.load()
+    points, faces = mesh.sample(200, return_index=True)
+    np.testing.assert_allclose(
+        np.abs(np.sum(surface_normals(shape, points) * mesh.face_normals[faces], axis=1)), 1, atol=1e-6
+    )
+
+
+def test_encoding_in_blocks_is_encoding_one_by_one(experiment):
+    collection, runs, _ = experiment
+    encoder = Reconstructor.load(runs, "sofas").encoder
+    images = split_views(collection.shapes("sofas", "test"), collection.store, 2, 0)[0].reshape(-1, 32, 32, 3)
+    alone = np.concatenate([encode(encoder, image[None]).numpy() for image in images])
+    np.testing.assert_allclose(encode(encoder, images).numpy(), alone, atol=1e-5)
+    assert encoder.config.image_size == 32
+
+
+def test_what_is_missing_is_named(experiment, tmp_path):
+    collection, _, _ = experiment
+    with pytest.raises(RunError, match="no training in .*embedding: run its chapter"):
+        evaluate_category("sofas", collection, tmp_path)
+    with pytest.raises(RunError, match="no training in"):
+        regress_category("sofas", collection, regression_config(epochs=1), tmp_path)
+    with pytest.raises(RunError, match="no training in .*embedding: run its chapter"):
+        end_to_end_category("sofas", collection, OWN, tmp_path)
+    contrastive = OWN.model_copy(update={"start": "contrastive"})
+    with pytest.raises(RunError, match="no finished training in .*contrastive: run its chapter"):
+        end_to_end_category("sofas", collection, contrastive, tmp_path)
+    with pytest.raises(RunError, match="no training in .*end_to_end: run its chapter"):
+        Reconstructor.load(tmp_path, "sofas", phase="end_to_end")
+
+
+def test_end_to_end_arms_alone_are_not_enough_for_the_table(experiment, tmp_path):
+    collection, runs, _ = experiment
+    for name in ("embedding", "end_to_end"):
+        shutil.copytree(runs / "sofas" / name, tmp_path / "sofas" / name)
+    with pytest.raises(RunError, match="no training in .*encoder: run its chapter"):
+        evaluate_category("sofas", collection, tmp_path)
+
+
+def test_categories_side_by_side_come_back_under_their_names():
+    assert side_by_side(str.upper, ["chairs", "sofas"], training_device("cpu")) == {
+        "chairs": "CHAIRS",
+        "sofas": "SOFAS",
+    }
+
+
+def test_a_failed_reconstruction_is_a_row_that_counts(experiment):
+    _, _, file = experiment
+    rows = read_results(file)
+    broken = rows.copy()
+    first = (broken.method == ENCODER) & (broken.view == "fix")
+    broken.loc[first, ["chamfer", "chamfer_clean", "f_score", "normal_consistency"]] = np.nan
+    broken.loc[first, "reason"] = "EmptyShape: nothing to mesh"
+    worst = rows[rows.category == "sofas"].chamfer.max()
+    summary = summarize(broken)
+    row = summary[(summary.method == ENCODER) & (summary["view"] == "fix")].iloc[0]
+    assert row["mean"] >= broken.chamfer.max() > 0 and row["mean"] <= worst + 1e-12
+    assert row["failed"] == "2 of 2"
+    assert isinstance(summary, pd.DataFrame)
+
+
+def test_contrastive_pre_training_sees_all_training_shapes_and_watches_the_others(experiment):
+    collection, runs, _ = experiment
+    config = contrastive_config(encoder=dict(width=8), epochs=6, pairs_per_batch=2, precision="fp32")
+    folder = contrast_category("sofas", collection, config, runs)
+    assert folder == runs / "sofas" / "contrastive"
+    assert [shape.split for shape in held_out(collection, "sofas")] == ["validation", "test", "test"]
+    run = load_contrastive(folder)
+    assert run.history.step.iloc[-1] == 6 * 2  # three shapes, two a step
+    assert len(run.measures) == 6 and np.isfinite(run.measures).all(axis=None)
+    assert run.measures.retrieval.between(0, 1).all()
+    other = contrast_category("sofas", collection, config, runs, name="contrastive_again")
+    assert other.name == "contrastive_again" and load_contrastive(other).measures.equals(run.measures)

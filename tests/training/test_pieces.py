@@ -1,0 +1,223 @@
+"""Long trainings in pieces: steps settled by the clock once, stops before a deadline, states that travel, kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from test_training import SMALL, balls, disks
+
+from tpl import files
+from tpl.errors import DEADLINE, OutOfTime
+from tpl.files import cut_into_parts, join_parts, read_whole
+from tpl.training import (
+    EmbeddingConfig,
+    RegressionConfig,
+    RunFolder,
+    TrainingConfig,
+    embedding_config,
+    fit,
+    load_embedding,
+    regression_config,
+    train_embedding,
+    train_regression,
+)
+from tpl.training.loop import SAVING, Group, latest_state
+
+PROFILE = Path(__file__).parents[2] / "book" / "profiles" / "standard"
+TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=4, template_hidden=8, template_layers=2)
+OFTEN = dict(budget_minutes=0.01, log_every=5, save_every=5, precision="fp32")
+
+
+def shrunken(chapter: str, kind: type[TrainingConfig], **small: Any) -> dict[str, Any]:
+    """What profile standard asks of a chapter's training, with small networks and batches."""
+    asked = yaml.safe_load((PROFILE / f"{chapter}.yml").read_text())
+    return {name: value for name, value in asked.items() if name in kind.model_fields} | OFTEN | small
+
+
+PHASE_1 = embedding_config(
+    **shrunken("03_embedding", EmbeddingConfig, shapes_per_batch=3, points_per_shape=64, model=TINY, cross_share=0.0)
+)
+PHASE_2 = regression_config(
+    **shrunken(
+        "04_encoder",
+        RegressionConfig,
+        views_per_batch=3,
+        points_per_view=16,
+        encoder=dict(latent_dim=4, width=8),
+        sdf_weight=10.0,
+        cross_share=0.0,
+    )
+)
+
+
+def profile(runs: Path | str) -> None:
+    """Both phases of two categories, one after the other as on a GPU, as far as the time given lets them."""
+    torch.set_num_threads(1)
+    for seed, category in enumerate(("chairs", "sofas")):
+        place, seeded = Path(runs) / category, {"seed": seed}
+        phase_1 = PHASE_1.model_copy(update=seeded)
+        embedding = train_embedding(balls(), phase_1, place / "embedding", "balls", progress=False)
+        phase_2 = PHASE_2.model_copy(update=seeded)
+        train_regression(embedding, disks(), balls(), phase_2, place / "encoder", "disks", progress=False)
+
+
+def killed(runs: Path, when: str) -> None:
+    """A piece in a process of its own that is killed once a file or folder is there."""
+    script = f"import test_pieces; test_pieces.profile({str(runs)!r})"
+    paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script], env=os.environ | {"PYTHONPATH": paths})
+    while process.poll() is None and not any(runs.glob(when)):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+
+
+def test_the_profile_killed_between_and_inside_pieces_ends_with_the_bits_of_an_uninterrupted_run(tmp_path, monkeypatch):
+    pieces, straight = tmp_path / "pieces", tmp_path / "straight"
+    killed(pieces, "chairs/embedding/steps.json")  # before the first state
+    steps = json.loads((pieces / "chairs" / "embedding" / "steps.json").read_text())["steps"]
+    with monkeypatch.context() as late:
+        late.setenv(DEADLINE, str(time.time() - 1))
+        with pytest.raises(OutOfTime, match=f"has done 5 of {steps} steps and is saved"):
+            profile(pieces)
+    (pieces / "chairs" / "encoder").mkdir()
+    (pieces / "chairs" / "encoder" / "steps.json").write_text('{"steps": 60}')  # as if settled: long enough to be met
+    killed(pieces, "chairs/encoder/state/0*")  # inside a training
+    with monkeypatch.context() as late:
+        late.setenv(DEADLINE, str(time.time() - 1))
+        with pytest.raises(OutOfTime):
+            profile(pieces)
+    profile(pieces)
+    found = [folder.relative_to(pieces) for folder in sorted(pieces.glob("*/*"))]
+    assert list(map(str, found)) == ["chairs/embedding", "chairs/encoder", "sofas/embedding", "sofas/encoder"]
+    for folder in found:  # the number of steps depends on the clock: the other run gets what was settled
+        (straight / folder).mkdir(parents=True)
+        (straight / folder / "steps.json").write_bytes((pieces / folder / "steps.json").read_bytes())
+    profile(straight)
+    for folder in found:
+        one, other = ((runs / folder / "model.safetensors").read_bytes() for runs in (straight, pieces))
+        assert one == other, folder
+
+
+def test_settling_the_steps_leaves_no_trace_in_the_training(tmp_path):
+    config = SMALL.model_copy(update={"budget_minutes": 0.01})
+    measured = train_embedding(balls(), config, tmp_path / "run", progress=False)
+    settled = json.loads((tmp_path / "run" / "steps.json").read_text())
+    assert measured.history.step.iloc[-1] == settled["steps"]
+    assert settled["steps"] == round(0.6 / settled["seconds_per_step"])
+    given = train_embedding(balls(), SMALL.model_copy(update={"epochs": settled["steps"]}), progress=False)
+    assert torch.equal(measured.codes, given.codes)
+    pairs = zip(measured.model.parameters(), given.model.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+class Clock:
+    """A clock that moves only when it is told, in the place of the loop's."""
+
+    now = 1e9
+
+    def time(self) -> float:
+        return self.now
+
+    perf_counter = time
+
+
+class Slow(torch.nn.Module):
+    """An objective that takes 10 ms, by a clock."""
+
+    def __init__(self, clock: Clock):
+        super().__init__()
+        self.place, self.clock = torch.nn.Parameter(torch.zeros(2)), clock
+
+    def forward(self, batch, done):
+        self.clock.now += 0.01
+        return {"bowl": self.place.square().sum()}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("tpl.training.loop.time", clock)
+    return clock
+
+
+def train_slowly(clock: Clock, state: Path | None = None, **given):
+    slow, config = Slow(clock), TrainingConfig(epochs=1, precision="fp32", log_every=10, **given)
+    return fit(slow, lambda *_: None, [Group(slow.parameters(), 0.1)], config, 5000, state, progress=False)
+
+
+def test_the_minutes_are_what_the_training_takes(clock):
+    assert train_slowly(clock, budget_minutes=0.02).step.iloc[-1] == 120  # 1.2 s of 10 ms each
+
+
+def test_a_piece_stops_before_its_deadline_with_a_whole_state(clock, tmp_path, monkeypatch):
+    monkeypatch.setenv(DEADLINE, str(clock.now + SAVING + 1.555))
+    with pytest.raises(OutOfTime, match="of 5000 steps and is saved"):
+        train_slowly(clock, tmp_path / "state")
+    saved = latest_state(tmp_path / "state")
+    assert saved and int(saved.name) == 150  # ten more would take 0.1 s, and 0.055 s are left
+
+
+def test_a_state_travels_in_small_files(tmp_path, monkeypatch):
+    config = SMALL.model_copy(update={"epochs": 20})
+    straight = train_embedding(balls(), config, tmp_path / "straight", progress=False)
+    monkeypatch.setattr(files, "PART", 4000)
+    monkeypatch.setenv(DEADLINE, str(time.time() - 1))
+    with pytest.raises(OutOfTime):
+        train_embedding(balls(), config, tmp_path / "run", progress=False)
+    saved = latest_state(tmp_path / "run" / "state")
+    assert saved and len(list(saved.glob("optimizer.bin.part*"))) > 1
+    assert max(file.stat().st_size for file in saved.iterdir()) <= 4000
+    monkeypatch.delenv(DEADLINE)
+    resumed = train_embedding(balls(), config, tmp_path / "run", progress=False)
+    assert torch.equal(straight.codes, resumed.codes)
+    weights = list((tmp_path / "run").glob("model.safetensors*"))
+    assert len(weights) > 1 and max(file.stat().st_size for file in weights) <= 4000
+    assert torch.equal(load_embedding(tmp_path / "run").codes, straight.codes)
+    assert RunFolder(tmp_path / "run").digest() == RunFolder(tmp_path / "straight").digest()
+
+
+def test_a_state_in_whole_files_is_gone_on_from(tmp_path, monkeypatch):
+    """As they were saved before files were cut."""
+    config = SMALL.model_copy(update={"epochs": 20})
+    straight = train_embedding(balls(), config, progress=False)
+    with monkeypatch.context() as late:
+        late.setenv(DEADLINE, str(time.time() - 1))
+        with pytest.raises(OutOfTime):
+            train_embedding(balls(), config, tmp_path / "run", progress=False)
+    monkeypatch.setattr(files, "PART", 4000)
+    assert torch.equal(train_embedding(balls(), config, tmp_path / "run", progress=False).codes, straight.codes)
+
+
+def test_a_run_of_before_a_field_was_there_is_still_its_run(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(SMALL, "balls")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    del config["budget_minutes"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    folder.begin(SMALL, "balls")  # a warning, which is an error here, would say that it is another
+    with pytest.warns(UserWarning, match="budget_minutes: None there, 2.0 here"):
+        folder.begin(SMALL.model_copy(update={"budget_minutes": 2.0}), "balls")
+
+
+@pytest.mark.parametrize("size", [0, 9, 10, 11, 30])
+def test_cut_and_joined_a_file_is_what_it_was(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(files, "PART", 10)
+    content = bytes(range(size))
+    folder, target = tmp_path / "folder", tmp_path / "target"
+    folder.mkdir()
+    target.mkdir()
+    (folder / "file").write_bytes(content)
+    cut_into_parts(folder / "file")
+    assert len(list(folder.iterdir())) == max(1, -(-size // 10))
+    assert read_whole(folder / "file") == content
+    join_parts(folder, target)
+    assert [(file.name, file.read_bytes()) for file in target.iterdir()] == [("file", content)]

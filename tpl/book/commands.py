@@ -1,0 +1,72 @@
+"""The commands of the book: run, site, pair, publish."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tpl.book.book import DEFAULT_PROFILE, Book
+from tpl.book.execution import run_chapters
+from tpl.book.pairs import pair
+from tpl.book.publishing import publish
+from tpl.book.site import build_site
+
+ROOT = Path(__file__).parents[2]
+
+
+Given = Annotated[
+    list[tuple[str, str]],
+    tyro.conf.arg(name="parameter", aliases=["-p"], metavar="NAME VALUE", help_behavior_hint="repeatable"),
+    tyro.conf.UseAppendAction,
+]
+
+
+def run(
+    chapters: tyro.conf.Positional[tuple[str, ...]] = (),
+    profile: str = DEFAULT_PROFILE,
+    parameter: Given = [],  # noqa: B006
+    again: bool = False,
+    minutes: float | None = None,
+) -> None:
+    """Execute chapters of the book by papermill, all of them by default; of all, those are kept that have not changed.
+
+    Args:
+        chapters: Names, or their beginnings: `03`.
+        profile: A folder of book/profiles: which parameters the chapters are run with.
+        parameter: One parameter, for the chapters that have it: `-p epochs 3 -p category sofas`.
+        again: Execute everything even where nothing has changed since.
+        minutes: Pause after so many; the same command goes on from there, and keeps named chapters, too, that have not
+            changed. The exit status is 75 until all is done.
+    """
+    folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter), again=again, minutes=minutes)
+    print(f"the executed chapters: {folder}")
+
+
+def site(source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None) -> None:
+    """Build the book as a web site from executed chapters.
+
+    Args:
+        source: The folder of the executed chapters, as runs/quick/book; the published run by default.
+    """
+    print(f"the book: {build_site(Book(ROOT), source)}")
+
+
+def pair_chapters() -> None:
+    """Write the notebooks beside the chapters' sources, where these have changed."""
+    for path in pair(Book(ROOT)):
+        print(path)
+
+
+def publish_run(profile: str = DEFAULT_PROFILE) -> None:
+    """Copy a finished run of the whole book to book/executed, cleaned, to be committed, with the README's picture.
+
+    Args:
+        profile: Which run.
+    """
+    print(f"the published run: {publish(Book(ROOT), profile)}")
+    from tpl.chapters.intro import teaser
+    from tpl.study.methods import ENCODER_SDF
+
+    picture = ROOT / "book" / "_static" / "teaser.png"
+    teaser(ROOT / "data" / profile, ROOT / "runs" / profile, ENCODER_SDF, picture)
+    print(f"the picture of the README: {picture}")

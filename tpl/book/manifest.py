@@ -1,0 +1,70 @@
+"""What is known of executed chapters: which text, library, parameters, machine, and how long they took."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tpl.book.book import BookError, Chapter, Value
+from tpl.book.parameters import parameters
+from tpl.files import write_atomically
+
+MANIFEST = "manifest.json"
+
+
+SCENES = "_scenes"
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What is known of the executed chapters in a folder: one entry a chapter; empty before the first run."""
+    file = folder / MANIFEST
+    if not file.exists():
+        return {}
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))["chapters"]
+    except (ValueError, KeyError) as error:
+        raise BookError(f"{file} cannot be read; remove it and run the chapters again") from error
+
+
+def record(folder: Path, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
+    """Enters an execution in the manifest: what was run, with which parameters, where, and how long it took."""
+    entries, entry = read_manifest(folder), _entry(chapter, profile, values, seconds)
+    # The second run of a chapter loads its trainings: what they took stays known.
+    before = entries.get(chapter.name, {})
+    known = before.get("parameters", {}).items()  # a chapter may have got further ones since
+    same = before.get("device") == entry["device"] and known <= entry["parameters"].items()
+    entry["longest_seconds"] = max(entry["seconds"], before.get("longest_seconds", 0) if same else 0)
+    entries[chapter.name] = entry
+    text = json.dumps({"chapters": entries}, indent=1)
+    write_atomically(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def _entry(chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> dict[str, Any]:
+    import torch
+
+    from tpl.provenance import describe_run
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    facts = describe_run(device, seconds)
+    facts.pop("peak_memory_gb", None)  # this process's, not the chapter's
+    return {
+        "profile": profile,
+        "source": chapter.digest,
+        "library": library_digest(),
+        "parameters": parameters(chapter) | dict(values),
+        "changed": dict(values),
+        **facts,
+        "gpu": device.type == "cuda",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def library_digest() -> str:
+    """A hash of the library's sources."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

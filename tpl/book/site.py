@@ -1,0 +1,208 @@
+"""The executed chapters as a web site that needs no network: staged for Jupyter Book, built, and its links checked.
+
+_build/site/    what Jupyter Book gets: the executed notebooks, with the run's facts below each title
+_build/html/    the site; `index.html` leads to the first page
+"""
+
+import base64
+import html
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Set
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+from tpl.book.book import Book, BookError, Chapter
+from tpl.book.manifest import SCENES, read_manifest
+from tpl.book.publishing import cleaned, executed_notebooks
+from tpl.files import write_atomically
+from tpl.look.scenes import MIME, libraries
+
+MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
+
+
+def build_site(book: Book, source: Path | None = None) -> Path:
+    """Builds the site from executed chapters and returns the path of its index page.
+
+    Args:
+        book: The book.
+        source: The folder of the executed chapters, all of them there; the published run by default. That one may be
+            of an edition with fewer chapters: the site then has those.
+
+    Raises:
+        BookError: Chapters are missing or failed, Jupyter Book warned of something (it has printed what),
+            or a link leads nowhere. A site that was built before stays.
+    """
+    notebooks = executed_notebooks(book, source or book.executed, whole=source is not None)
+    source = source or book.executed
+    staged = book.root / "_build" / "site"
+    shutil.rmtree(staged, ignore_errors=True)
+    scenes = stage(book, source, notebooks, staged)
+    start = "from jupyter_book.cli.main import main; main()"  # it has no `python -m`
+    command = [sys.executable, "-c", start, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
+    result = subprocess.run(command, cwd=book.root, stdout=subprocess.DEVNULL)
+    if result.returncode != 0:
+        raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
+    built = staged / "_build" / "html"
+    add_assets(built, scenes)
+    if broken := broken_links(built):
+        raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
+    target = book.root / "_build" / "html"
+    write_atomically(target, lambda path: os.replace(built, path))
+    return target / "index.html"
+
+
+def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> Path:
+    """Lays out what Jupyter Book is to build; returns the folder of the scenes' pages and posters."""
+    import nbformat
+
+    entries = read_manifest(source)
+    pages = staged / "book"
+    pages.mkdir(parents=True)
+    for name in ("_config.yml", "references.bib"):
+        shutil.copy(book.root / name, staged)
+    static = book.folder / "_static"
+    if static.exists():
+        shutil.copytree(static, pages / "_static")  # pictures, as the chapters name them
+        shutil.copytree(static, staged / "_static")  # styles and scripts, where Jupyter Book looks for them
+    chapters = {chapter.name: chapter for chapter in book.chapters}
+    absent = chapters.keys() - notebooks.keys()
+    (staged / "_toc.yml").write_text(yaml.safe_dump(_contents(book, absent), sort_keys=False), encoding="utf-8")
+    for name in book.pages:
+        if name in absent:
+            continue
+        if name not in chapters:
+            shutil.copy(book.folder / f"{name}.md", pages)
+            continue
+        notebook = cleaned(notebooks[name], book.root)
+        if name in entries:
+            _insert_facts(notebook, chapters[name], entries[name])
+        for cell in notebook.cells:
+            for output in cell.get("outputs", []):
+                _stage_scene(output, source / SCENES / name, staged / SCENES / name)
+        nbformat.write(notebook, pages / f"{name}.ipynb")
+    return staged / SCENES
+
+
+def _contents(book: Book, absent: Set[str]) -> dict[str, Any]:
+    """The table of contents without some pages, and without the parts that they leave empty."""
+    toc = yaml.safe_load((book.root / "_toc.yml").read_text(encoding="utf-8"))
+    for part in toc.get("parts", []):
+        part["chapters"] = [entry for entry in part["chapters"] if Path(entry["file"]).name not in absent]
+    return toc | {"parts": [part for part in toc.get("parts", []) if part["chapters"]]}
+
+
+def facts(chapter: Chapter, entry: dict[str, Any]) -> str:
+    """The box below a page's title: which run the page shows, in words."""
+    cores = f" on {entry['cores']} CPU cores ({entry['device']})"
+    device = f" on a GPU ({entry['device']})" if entry.get("gpu") else cores
+    seconds = f", in {_duration(entry['seconds'])}"
+    if entry.get("longest_seconds", 0) > 2 * entry["seconds"] + 10:
+        seconds += f" with its trainings loaded; with them it took {_duration(entry['longest_seconds'])}"
+    commit = entry.get("git", "").removesuffix("-dirty")
+    lines = [f"Profile **{entry['profile']}**{device}{seconds}. Finished {entry['finished']}."]
+    if commit:
+        changed = ", with local changes" if entry["git"].endswith("-dirty") else ""
+        lines.append(f"Commit `{commit}`{changed}.")
+    if entry["changed"]:
+        values = ", ".join(f"`{name} = {value!r}`" for name, value in entry["changed"].items())
+        lines.append(f"Parameters other than the defaults: {values}.")
+    if entry["source"] != chapter.digest:
+        lines.append("The chapter's text has changed since.")
+    return "\n".join([":::{admonition} The run that this page shows", ":class: tpl-run", " ".join(lines), ":::"])
+
+
+def add_assets(built: Path, scenes: Path) -> None:
+    """Puts beside the pages what they load by themselves: scenes, k3d's scripts, MathJax."""
+    if scenes.exists():
+        shutil.copytree(scenes, built / "book" / SCENES)
+        for library in libraries():
+            shutil.copy(library, built / "book" / SCENES)
+    spec = find_spec("mathjax")  # of django-static-mathjax
+    if spec is None or spec.submodule_search_locations is None:
+        raise BookError("MathJax is not installed: `pip install -r requirements.lock`")
+    mathjax = Path(spec.submodule_search_locations[0]) / "static" / "mathjax" / "es5"
+    for name in MATHJAX:
+        target = built / "_static" / "mathjax" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (mathjax / name).is_dir() else shutil.copy
+        copy(mathjax / name, target)
+
+
+def broken_links(folder: Path) -> list[str]:
+    """Every `src` and `href` below a folder whose file or anchor is not there, as `page: link`."""
+    files = [path.resolve() for path in sorted(folder.rglob("*.html"))]
+    pages = {path: _Links(path) for path in files if folder.resolve() / "_static" not in path.parents}
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue  # the network's
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            anchor = unquote(parts.fragment)
+            if not target.exists() or (anchor and target in pages and anchor not in pages[target].anchors):
+                broken.append(f"{path.relative_to(folder.resolve())}: {link}")
+    return broken
+
+
+class _Links(HTMLParser):
+    """The links and the anchors of one page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.links: dict[str, None] = {}  # each once, in the page's order
+        self.anchors: set[str] = {"", "top"}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href") and value and tag != "base":
+                self.links[value] = None
+            elif name in ("id", "name") and value:
+                self.anchors.add(value)
+
+
+def _insert_facts(notebook: Any, chapter: Chapter, entry: dict[str, Any]) -> None:
+    for cell in notebook.cells:
+        lines = cell.source.splitlines()
+        title = next((number for number, line in enumerate(lines) if line.startswith("# ")), None)
+        if cell.cell_type == "markdown" and title is not None:
+            cell.source = "\n".join([*lines[: title + 1], "", facts(chapter, entry), "", *lines[title + 1 :]])
+            return
+    raise BookError(f"{chapter.source} has no title (a line `# ...`) to put the run's facts below")
+
+
+def _stage_scene(output: Any, source: Path, target: Path) -> None:
+    """Turns the output of a scene into the HTML that shows its poster and, with scripts on, the scene itself."""
+    data = output.get("data", {})
+    key = next((key for key in data if key.endswith(MIME)), None)
+    if key is None:
+        return
+    prefix = key.removesuffix(MIME)  # `glue` stores its outputs under a prefix
+    scene = data.pop(key)
+    scene = json.loads(scene) if isinstance(scene, str) else scene
+    page = source / f"{scene['name']}.html"
+    if not page.exists():
+        raise BookError(f"the page of scene '{scene['name']}' is not in {source}; run the chapter again")
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy(page, target)
+    (target / f"{scene['name']}.png").write_bytes(base64.b64decode(data.pop(f"{prefix}image/png")))
+    words = html.escape("".join(data[f"{prefix}text/plain"]), quote=True)
+    path = f"{SCENES}/{source.name}/{scene['name']}"
+    data[f"{prefix}text/html"] = (
+        f'<div class="tpl-scene{" tpl-slider" if scene["steps"] > 1 else ""}" style="--panels: {scene["panels"]}">'
+        f'<a href="{path}.html"><img src="{path}.png" alt="{words}" loading="lazy"></a></div>'
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

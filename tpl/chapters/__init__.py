@@ -1,0 +1,1 @@
+"""Code that one chapter needs, a room by the chapter's name."""

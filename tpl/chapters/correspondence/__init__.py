@@ -1,0 +1,1 @@
+"""Chapter 10: what a template carries from shape to shape."""

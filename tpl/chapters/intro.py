@@ -1,0 +1,95 @@
+"""Pictures of the introduction: the method at a glance, and the README's."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from jaxtyping import Float
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from tpl.chapters.pictures import Exhibit, _show, exhibits, gallery, painted_by_place, painted_template, posters
+from tpl.dataset.collection import open_collection
+from tpl.evaluation.results import read_results
+from tpl.files import write_atomically
+from tpl.look.plotting import CLAY, position_colors
+from tpl.meshes import Normalization
+from tpl.models import DeepImplicitTemplate
+from tpl.rendering import POSTER
+from tpl.shapes import CATEGORIES, Shape
+from tpl.study.trained import NO_SHAPE, Trained, maybe
+
+
+def teaser(data: Path | str, runs: Path | str, method: str, path: Path) -> None:
+    """Writes the picture of the README: of each category the two test shapes around the median of the fixed view."""
+    shown: list[Exhibit] = []
+    for category in CATEGORIES:
+        rows = read_results(Path(runs) / "results" / f"{category}_test.csv")
+        asked = (rows["method"] == method) & (rows["view"] == "fix")
+        rows = rows.loc[asked].sort_values(by="chamfer")
+        middle = rows.iloc[max(len(rows) // 2 - 1, 0) : len(rows) // 2 + 1]
+        shown += exhibits(Trained(runs, category, open_collection(data)), method, middle)
+    figure = gallery(shown)
+    write_atomically(path, lambda file: figure.savefig(file, dpi=110))
+    plt.close(figure)
+
+
+def plot_method(
+    axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = "encoder", arrows: int = 350
+) -> None:
+    """One shape through the method: image (the fixed view), code, warp, template, mesh, ground truth.
+
+    The warp is drawn as the camera sees it: from points of the mesh to their places on the template. Colours are
+    places on the template.
+
+    Args:
+        axes: Six, of equal size.
+        trained: With an encoder of this name.
+        shape: A prepared one.
+        method: Which encoder.
+        arrows: At most so many points.
+    """
+    store = trained.collection.store
+    image, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
+    latent = trained.encode(method, image)[0]
+    decode = partial(trained.decode, method=method)
+    mesh, template = maybe(decode, latent, frame), maybe(trained.template, method)
+    painted = [
+        None if template is None else painted_template(template),
+        None if mesh is None else painted_by_place(trained, mesh, latent, frame, method),
+    ]
+    truth = posters([shape.load()], CLAY[shape.category], trained.shelf)
+    pictures = [image[0], None, None, *posters(painted, "vertex", trained.shelf), *truth]
+    for stage, (ax, picture) in enumerate(zip(axes, pictures, strict=True)):
+        if stage not in (1, 2):
+            _show(ax, picture)
+    code = latent.cpu().numpy()
+    tall = next(rows for rows in range(max(1, round(len(code) ** 0.5)), 0, -1) if len(code) % rows == 0)
+    limit = max(float(np.abs(code).max()), 1e-6)
+    axes[1].imshow(code.reshape(tall, -1), cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
+    axes[1].set_box_aspect(1)
+    _plot_warp(axes[2], trained.decoder(method), mesh, latent, frame, arrows)
+    for ax in axes[1:3]:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+
+
+def _plot_warp(
+    ax: Axes,
+    model: DeepImplicitTemplate,
+    mesh: trimesh.Trimesh | None,
+    latent: Float[Tensor, " dim"],
+    frame: Normalization,
+    arrows: int,
+) -> None:
+    if mesh is None:
+        return _show(ax, None)
+    points = mesh.vertices[np.random.default_rng(0).permutation(len(mesh.vertices))[:arrows]].view(np.ndarray)
+    places = model.canonical(frame.apply(points), latent)
+    start, end = (POSTER.project(p, 224)[0] for p in (points, NO_SHAPE.undo(places)))
+    colors = position_colors(places) / 255
+    ax.quiver(*start.T, *(end - start).T, color=colors, angles="xy", scale_units="xy", scale=1, width=0.008)
+    ax.set(xlim=(0, 224), ylim=(224, 0), aspect="equal")

@@ -1,0 +1,1 @@
+"""Appendix A: what each disagreement between paper and code comes to."""

@@ -1,0 +1,1 @@
+"""Chapter 11: photographs, stand-ins for them, stamps."""

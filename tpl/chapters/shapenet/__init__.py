@@ -1,0 +1,1 @@
+"""Appendix B: ShapeNet in miniature."""

@@ -1,0 +1,1 @@
+"""Shapes on disk and as tensors: prepared, kept, checked, drawn from."""

@@ -1,0 +1,196 @@
+"""A collection: which shapes an experiment uses and where they are prepared. Its folder says so itself."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pydantic import NonNegativeInt, PositiveInt
+
+from tpl.dataset.prepare import PrepareConfig, is_current, is_rejected, prepare
+from tpl.dataset.store import Store, StoreError
+from tpl.files import write_atomically
+from tpl.settings import validated
+from tpl.shapes import Shape, SourceOptions, list_shapes
+from tpl.shapes.shape import categories_of, check_category
+
+
+class CollectionConfig(SourceOptions):
+    """What a collection holds of each category; the defaults are the profile `quick`."""
+
+    source: str = "procedural"  # or several, joined by "+"
+    train: PositiveInt = 256
+    coded: PositiveInt = 224  # so many of the training shapes take part in phase 1 and get a code
+    validation: NonNegativeInt = 8
+    test: NonNegativeInt = 16
+    seed: NonNegativeInt = 0
+    prepare: PrepareConfig = PrepareConfig(
+        sdf_samples=12_000, cross_samples=6000, easy_views=8, hard_views=4, image_size=64
+    )
+
+
+class Collection(NamedTuple):
+    """The prepared shapes of an experiment."""
+
+    folder: Path
+    config: CollectionConfig
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder)
+
+    def listed(self, category: str) -> list[Shape]:
+        """All shapes that the collection asks for, prepared or not."""
+        c = self.config
+        return list_shapes(
+            c.source, category, train=c.train, validation=c.validation, test=c.test, seed=c.seed, options=c
+        )
+
+    def shapes(self, category: str, split: str) -> list[Shape]:
+        """The prepared shapes of a split. `coded` are those training shapes that phase 1 learns, `train` all.
+
+        Raises:
+            StoreError: None is prepared.
+        """
+        of_split = "train" if split == "coded" else split
+        wanted = [shape for shape in self.listed(category) if shape.split == of_split]
+        found = [shape for shape in wanted if self.is_prepared(shape)]
+        if not found and (wanted or of_split == "train"):
+            raise StoreError(f"no {split} shape of {category} is prepared in {self.folder}: run chapter 01")
+        return found[: self.config.coded] if split == "coded" else found
+
+    def trial_split(self, category: str) -> str:
+        """The split that settings are tried on: `validation`, or `coded` where the source has no such shapes."""
+        return "validation" if self.shapes(category, "validation") else "coded"
+
+    def categories(self, category: str = "all") -> list[str]:
+        """The categories that a parameter asks for, one by its name or "all", as far as the source has shapes of them.
+
+        Raises:
+            StoreError: It has none.
+            SettingsError: The category does not exist.
+        """
+        found = [name for name in categories_of(category) if self.listed(name)]
+        if not found:
+            wanted = "shapes" if category == "all" else category
+            raise StoreError(f"the source {self.config.source} of {self.folder} has no {wanted}: name another category")
+        return found
+
+    def prepare(
+        self, categories: Sequence[str], jobs: int = -1, timeout: float | int | None = None, cluster: str = ""
+    ) -> pd.DataFrame:
+        """Prepares what is missing, as `prepare` says; returns the report, a row a shape."""
+        for category in categories:
+            check_category(category)
+        shapes = [shape for category in categories for shape in self.listed(category)]
+        return prepare(shapes, self.store, self.config.prepare, jobs, timeout, cluster)
+
+    def adopt(self, other: "Collection", categories: Sequence[str]) -> None:
+        """Takes over what another folder has prepared, in the same way, of the shapes that this one lacks."""
+        for shape in (shape for category in categories for shape in self.listed(category)):
+            record = other.store.read_record(shape)
+            useful = record is not None and is_current(record, shape, self.config.prepare)
+            if useful and not self.is_prepared(shape):
+                self.store.adopt(shape, other.store)
+
+    def is_complete(self, category: str) -> bool:
+        """Whether every shape that is asked for was prepared or rejected."""
+        return all(self.is_prepared(shape) or self._is_rejected(shape) for shape in self.listed(category))
+
+    def _is_rejected(self, shape: Shape) -> bool:
+        record = self.store.read_record(shape)
+        return record is not None and is_current(record, shape, self.config.prepare) and is_rejected(record)
+
+    def is_prepared(self, shape: Shape) -> bool:
+        """Whether a shape's files were written as they would be now, and it was not rejected."""
+        record = self.store.read_record(shape)
+        if record is None or not is_current(record, shape, self.config.prepare) or is_rejected(record):
+            return False
+        return not self.config.prepare.cross_samples or "cross" in record
+
+
+def is_collection(folder: Path | str) -> bool:
+    """Whether a folder says that it is one; `open_collection` would make it one."""
+    return _description(folder).exists()
+
+
+def _description(folder: Path | str) -> Path:
+    return Path(folder) / "collection.json"
+
+
+def open_collection(
+    folder: Path | str,
+    categories: Sequence[str] = (),
+    config: CollectionConfig | None = None,
+    jobs: int = -1,
+    source: str = "",
+) -> Collection:
+    """The collection of a folder; what is missing of the named categories is prepared.
+
+    Args:
+        folder: Where it lies; `collection.json` there says what it holds.
+        categories: Those whose shapes must be there.
+        config: What it shall hold from now on. Without it a folder keeps what its file says, and a new one gets the
+            defaults.
+        jobs: Processes; -1 is one a core.
+        source: Of the shapes of a new folder; one that is there must have this source.
+
+    Raises:
+        StoreError: `collection.json` is broken, or its shapes come from another source.
+        SettingsError: A category does not exist.
+    """
+    file, asked = _description(folder), config is not None
+    config = config or _described(file)
+    config = config or validated(CollectionConfig, {"source": source} if source else {})
+    if source and config.source != source:
+        raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
+    text = config.model_dump_json(indent=1)
+    if asked or not file.exists():
+        write_atomically(file, lambda path: path.write_text(text))
+    collection = Collection(Path(folder), config)
+    if not all(collection.is_complete(check_category(category)) for category in categories):
+        collection.prepare(categories, jobs)
+    return collection
+
+
+def _described(file: Path) -> CollectionConfig | None:
+    if not file.exists():
+        return None
+    try:
+        return validated(CollectionConfig, json.loads(file.read_text()))
+    except ValueError as error:
+        raise StoreError(f"{file} does not describe a collection ({error}): remove it and prepare anew") from error
+
+
+def options_of(folder: Path | str, source: str) -> dict[str, Any]:
+    """What a folder's `collection.json` tells this source, such as where your own meshes lie and which way they look.
+
+    Nothing if the folder is new or has shapes of another source. Who describes the collection anew starts from it.
+
+    Raises:
+        StoreError: The file is broken.
+    """
+    config = _described(_description(folder))
+    if config is None or config.source != source:
+        return {}
+    return config.model_dump(include=set(SourceOptions.model_fields))
+
+
+def open_categories(
+    folder: Path | str, category: str, source: str = "", prepared: bool = True
+) -> tuple[Collection, list[str]]:
+    """The collection of a folder and the categories that a chapter's parameter asks for, as far as it has shapes.
+
+    Args:
+        folder: As for `open_collection`.
+        category: One by its name, or "all".
+        source: As for `open_collection`.
+        prepared: Whether what is missing of them is prepared.
+
+    Raises:
+        StoreError: As `open_collection`, or the source has no such shapes.
+        SettingsError: The category does not exist.
+    """
+    categories = open_collection(folder, source=source).categories(category)
+    return open_collection(folder, categories if prepared else (), source=source), categories

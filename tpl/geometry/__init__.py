@@ -1,0 +1,1 @@
+"""Functions and points: signed distances of simple bodies, surfaces out of functions, correspondence."""

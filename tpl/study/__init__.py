@@ -1,0 +1,1 @@
+"""What a run holds: its methods, trainings and judgements."""

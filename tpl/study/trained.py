@@ -1,0 +1,249 @@
+"""What was trained for a category, as chapters show it: its meshes and their scores, each computed once.
+
+All of it is kept in `runs/<name>/shelf/` under a hash of what it depends on. So a chapter that is executed again only
+reads, and a training with other weights leaves other files: nothing on the shelf is ever out of date.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import trimesh
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from tpl.dataset.collection import Collection
+from tpl.evaluation.results import read_results, write_results
+from tpl.evaluation.rows import NO_VIEW, POINTS, Case, attempt, case_rng, evaluate_reconstruction
+from tpl.files import digest, write_atomically
+from tpl.geometry.marching import EmptyShape, extract_mesh
+from tpl.inference import OWN_DECODER, Reconstructor, encode, to_raw
+from tpl.meshes import Normalization
+from tpl.metrics import sampling_floor
+from tpl.models import DeepImplicitTemplate, Encoder
+from tpl.shapes import Shape
+from tpl.study.judging import split_views, surface_normals
+from tpl.study.methods import FOLDERS, TWO_PHASE
+from tpl.training import RunError, RunFolder, load_embedding
+
+LEARNT = "learnt code"
+"""The name of phase 1's own reconstructions of training shapes, in rows of scores."""
+
+NO_SHAPE = Normalization(np.zeros(3), 1.94)
+"""The raw frame of what belongs to no shape, such as the template: 2 / 1.03, the scale of a shape whose farthest
+vertex is half the diagonal of its bounding box away."""
+
+
+class Trained:
+    """What was trained for one category, and the meshes that it makes."""
+
+    def __init__(
+        self,
+        runs: Path | str,
+        category: str,
+        collection: Collection,
+        resolution: int = 64,
+        device: str = "cpu",
+        folders: Mapping[str, str] = FOLDERS,
+    ):
+        """Loads phase 1, and of the arms what there is: encoders, each with the decoder that belongs to it.
+
+        Args:
+            runs: Folder of the run.
+            category: Whose trainings.
+            collection: Where its shapes are prepared.
+            resolution: Grid cells along each side when a mesh is extracted.
+            device: Where the networks shall live.
+            folders: The arms' run folders by their names.
+
+        Raises:
+            RunError: Phase 1 is missing or broken.
+        """
+        folder = Path(runs) / category
+        self.runs, self.category, self.collection, self.resolution = str(runs), category, collection, resolution
+        self.shelf = Path(runs) / "shelf"
+        self.embedding = load_embedding(folder / "embedding", device)
+        self.folders = folders
+        self.arms = {
+            method: Reconstructor.load(runs, category, device, name)
+            if name.startswith(OWN_DECODER)
+            else Reconstructor.on(self.embedding, folder / name, device)
+            for method, name in folders.items()
+            if (folder / name / "run.json").exists()
+        }
+        self._weights = RunFolder(folder / "embedding").digest()
+        self._own_weights = {  # of the arms that have a decoder of their own
+            method: RunFolder(folder / folders[method]).digest()
+            for method, arm in self.arms.items()
+            if arm.model is not self.embedding.model
+        }
+
+    def decode(
+        self,
+        latent: Float[Tensor, " dim"],
+        frame: Normalization = NO_SHAPE,
+        step: int = -1,
+        method: str = LEARNT,
+    ) -> trimesh.Trimesh:
+        """The mesh of a code, in the raw frame.
+
+        Args:
+            latent: The code.
+            frame: The normalisation of the shape that the code belongs to.
+            step: Which step of the warp to stop after; -1 is the last.
+            method: Where the code comes from: an arm's codes mean something to its own decoder alone. What is no arm
+                has codes of phase 1.
+
+        Raises:
+            EmptyShape: The decoded function has no surface.
+            RunError: The method is an arm that is not trained.
+        """
+        sdf = self.decoder(method).shape(latent, step)
+        return to_raw(self._kept_mesh(sdf, self.weights(method), latent.cpu().numpy().tobytes(), step), frame)
+
+    def template(self, method: str = LEARNT) -> trimesh.Trimesh:
+        """The mesh of a decoder's template alone, without any warp; raises as `decode`."""
+        sdf = self.decoder(method).template_shape()
+        return to_raw(self._kept_mesh(sdf, self.weights(method), "template"), NO_SHAPE)
+
+    def encode(self, method: str, images: UInt8[np.ndarray, "views h w 3"]) -> Float[Tensor, "views dim"]:
+        """The codes that the encoder of an arm sees in images; raises as `decode`."""
+        self._require(method)
+        return encode(self.arms[method].encoder, images)
+
+    @property
+    def encoders(self) -> dict[str, Encoder]:
+        """The encoders of the arms that are trained."""
+        return {method: arm.encoder for method, arm in self.arms.items()}
+
+    def decoder(self, method: str = LEARNT) -> DeepImplicitTemplate:
+        """The warp and template that a method's codes are made for; raises as `decode`."""
+        self._require(method)
+        return self.arms[method].model if method in self.arms else self.embedding.model
+
+    def weights(self, method: str = LEARNT) -> str:
+        """A hash of the weights of the decoder that a method's codes are made for."""
+        return self._own_weights.get(method, self._weights)
+
+    def _require(self, method: str) -> None:
+        if method in self.folders and method not in self.arms:
+            folder = Path(self.runs) / self.category / self.folders[method]
+            raise RunError(f"no finished training in {folder}: run its chapter or `tpl train` first")
+
+    def _kept_mesh(self, sdf: Callable, weights: str, *key: Any) -> trimesh.Trimesh:
+        path = self.shelf / "meshes" / f"{digest(weights, self.resolution, *key)}.npz"
+        if not path.exists():
+            mesh = extract_mesh(sdf, self.resolution)
+            arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
+            write_atomically(path, lambda file: np.savez(file, **arrays))
+        with np.load(path) as arrays:
+            vertices = arrays["vertices"].astype(np.float64)
+            return trimesh.Trimesh(vertices, arrays["faces"], process=False)
+
+
+Asked = tuple[Shape, str, str, Float[Tensor, " dim"]]
+"""A shape, the view and the method that a code comes from, and the code."""
+
+
+def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.DataFrame:
+    """The evaluation's rows of what some codes decode to: its protocol, for the few shapes that a chapter shows."""
+    shapes = [shape for shape, *_ in asked]
+    codes = [
+        (shape.id, view, method, trained.weights(method), latent.cpu().numpy().tobytes())
+        for shape, view, method, latent in asked
+    ]
+    store = trained.collection.store
+    key = digest(trained.resolution, seed, store.fingerprint(shapes), codes)
+    file = trained.shelf / "scores" / f"{key}.csv"
+    if not file.exists():
+        truths = {shape.id: _truth(trained, shape) for shape in shapes}
+        rows = []
+        for shape, view, method, latent in asked:
+            frame, points, normals = truths[shape.id]
+            case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
+            made = attempt(functools.partial(trained.decode, latent, frame, method=method))
+            rng = case_rng(seed, shape.id, view, method)
+            rows.append(evaluate_reconstruction(case, made.result, points, normals, rng, made.seconds))
+        protocol = f"{POINTS} points, raw units, grid {trained.resolution}"
+        write_results(file, rows, protocol, seed, trained.runs)
+    return read_results(file)
+
+
+def score_training_shapes(
+    category: str,
+    collection: Collection,
+    runs: Path | str,
+    count: int,
+    resolution: int = 64,
+    seed: int = 0,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """How well phase 1 remembers: rows of the first `count` shapes that have a code, each from its own code."""
+    trained = Trained(runs, category, collection, resolution, device)
+    shapes = collection.shapes(category, "coded")[:count]
+    codes = trained.embedding.codes
+    return score_codes(
+        trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)], seed
+    )
+
+
+def score_views(
+    category: str,
+    collection: Collection,
+    runs: Path | str,
+    split: str = "",
+    count: int = 4,
+    resolution: int = 64,
+    seed: int = 0,
+    device: str = "cpu",
+    methods: Sequence[str] = TWO_PHASE,
+    kinds: Sequence[str] = ("fix", "rnd0"),
+    folders: Mapping[str, str] = FOLDERS,
+) -> pd.DataFrame:
+    """How well encoders do on the first `count` shapes of a split: the fixed view and one random view.
+
+    Without a split it is the one that settings are tried on.
+    Of the methods, whose run folders `folders` names, those that are trained are scored.
+    """
+    trained = Trained(runs, category, collection, resolution, device, folders)
+    shapes = collection.shapes(category, split or collection.trial_split(category))[:count]
+    views, names = split_views(shapes, collection.store, 1, seed)
+    asked = []
+    for method in [method for method in methods if method in trained.arms]:
+        codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
+        asked += [
+            (shape, name, method, codes[row, column])
+            for row, shape in enumerate(shapes)
+            for column, name in enumerate(names)
+            if name in kinds
+        ]
+    return score_codes(trained, asked, seed)
+
+
+def sampling_floors(
+    category: str, collection: Collection, runs: Path | str, split: str, count: int = 0, seed: int = 0
+) -> pd.Series:
+    """The sampling floor of each of the first `count` shapes of a split, of all if 0, in squared raw units."""
+    shapes = collection.shapes(category, split)[: count or None]
+    file = Path(runs) / "shelf" / "floors" / f"{digest(POINTS, seed, collection.store.fingerprint(shapes))}.json"
+    if not file.exists():
+        floors = {s.id: sampling_floor(s.load(), POINTS, case_rng(seed, "floor", s.id)) for s in shapes}
+        write_atomically(file, lambda path: path.write_text(json.dumps(floors)))
+    return pd.Series(json.loads(file.read_text()), name="floor", dtype=float)
+
+
+def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, np.ndarray]:
+    points = trained.collection.store.read_surface(shape)
+    return trained.collection.store.read_normalization(shape), points, surface_normals(shape, points)
+
+
+def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any) -> trimesh.Trimesh | None:
+    """What `make` makes, or nothing where the function has no surface: a figure has an empty place then."""
+    try:
+        return make(*arguments)
+    except EmptyShape:
+        return None
