@@ -208,6 +208,38 @@ def test_the_authors_views_are_used_and_the_fixed_one_is_rendered(tree, tmp_path
         prepare_shape(shapes[2], store, SMALL.model_copy(update={"image_size": 48}))
 
 
+def test_views_are_read_in_the_very_form_that_the_authors_script_writes(tree, tmp_path):
+    """Cameras among the pictures, in brackets with commas, by Blender's axes; pictures without a ground."""
+    rng = np.random.default_rng(0)
+    for kind in ("easy", "hard"):
+        folder, lines = tmp_path / "views" / SYNSET / "sofa0" / kind / "image", ""
+        folder.mkdir(parents=True)
+        for number in range(3):
+            Image.fromarray(np.zeros((32, 32, 4), np.uint8)).save(folder / f"{number:02d}.png")
+            shift = rng.uniform(-0.2, 0.2, 3) if kind == "hard" else np.zeros(3)
+            values = (120.0 * number + 13.48, 20.19, 0, 0.70, 35, 32, 1.75, *shift.tolist())
+            lines += "[{},{},{},{},{},{},{},{},{},{}], \n".format(*values)
+        (folder / "rendering_metadata.txt").write_text(lines)
+    store, shape = Store(tmp_path / "data"), sofas(tree, views=str(tmp_path / "views"))[0]
+    prepare_shape(shape, store, SMALL)
+    images, cameras = store.read_views(shape, "easy")
+    assert (images == 255).all() and images.shape == (3, 32, 32, 3)
+    assert [camera.azimuth for camera in cameras] == pytest.approx([103.48, 223.48, 343.48])
+    assert store.path("Views", shape).joinpath("easy").is_symlink()
+    for number, camera in enumerate(cameras):
+        around, above = np.radians([120.0 * number + 13.48, 20.19])
+        direction = [np.cos(above) * np.cos(around), np.sin(above), np.cos(above) * np.sin(around)]
+        np.testing.assert_allclose(camera.origin, 0.70 * 1.75 * np.array(direction), atol=1e-12)
+    shifts = [camera.shift for camera in store.read_views(shape, "hard")[1]]
+    rng = np.random.default_rng(0)
+    for x, y, z in shifts:
+        np.testing.assert_allclose([x, -z, y], rng.uniform(-0.2, 0.2, 3))
+    metadata = tmp_path / "views" / SYNSET / "sofa0" / "easy" / "image" / "rendering_metadata.txt"
+    metadata.write_text(metadata.read_text().replace("[253.48,", "[", 1))
+    with pytest.raises(StoreError, match=r"rendering_metadata.txt, line 3: .*ten numbers"):
+        store.read_views(shape, "easy")
+
+
 def test_a_code_fitted_on_their_files_reconstructs_the_shape(tree, tmp_path):
     """Trained on three cuboids from their files, the decoder finds the fourth, which it never saw, from its file."""
     for name, height in HEIGHTS.items():

@@ -1,4 +1,6 @@
 import itertools
+import json
+import math
 
 import numpy as np
 import pytest
@@ -131,10 +133,54 @@ def test_the_metadata_line():
     assert line == "7.5 25.0 0.0 1.4 35.0 32.0 1.75 0.1 -0.2 0.0"
 
 
+def by_blender(line: str, points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and depths as Blender has them: OBJ files are imported with z up, the camera tracks the origin.
+
+    The authors' script sets `location` of camera and object to what stands here, and writes the line.
+    """
+    azimuth, elevation, _, ratio, lens, sensor, unit, *shift = json.loads(line.strip().rstrip(","))
+    azimuth, elevation, distance = math.radians(azimuth), math.radians(elevation), ratio * unit
+    imported = np.stack([points[:, 0], -points[:, 2], points[:, 1]], axis=1) + shift
+    flat = distance * math.cos(elevation)
+    camera = np.array([flat * math.cos(azimuth), -flat * math.sin(azimuth), distance * math.sin(elevation)])
+    forward = -camera / np.linalg.norm(camera)
+    right = np.cross(forward, [0, 0, 1])
+    right /= np.linalg.norm(right)
+    seen = (imported - camera) @ np.stack([right, np.cross(right, forward), forward]).T
+    focal = size * lens / sensor
+    return np.array([[size / 2 + focal * x / z, size / 2 - focal * y / z] for x, y, z in seen]), seen[:, 2]
+
+
+@given(
+    numbers=st.tuples(st.floats(2, 365), st.floats(0, 45), st.floats(0.6, 1.1), *[st.floats(-0.2, 0.2)] * 3),
+    seed=st.integers(0, 99),
+)
+def test_a_line_of_the_authors_script_is_the_camera_that_blender_had(numbers, seed):
+    azimuth, elevation, ratio, *shift = numbers
+    line = "[{},{},{},{},{},{},{},{},{},{}], ".format(azimuth, elevation, 0, ratio, 35, 32, 1.75, *shift)
+    points = np.random.default_rng(seed).uniform(-0.29, 0.29, (30, 3))
+    pixels, depth = Camera.from_metadata(line).project(points, 224)
+    expected, expected_depth = by_blender(line, points, 224)
+    np.testing.assert_allclose(pixels, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(depth, expected_depth, rtol=0, atol=1e-12)
+
+
+def test_the_authors_azimuth_starts_at_the_objects_right_side():
+    camera = Camera.from_metadata("[13.48,20.19,0,0.70,35,32,1.75,0.0,0.0,0.0], ")
+    assert (camera.azimuth, camera.elevation, camera.distance) == pytest.approx((103.48, 20.19, 0.7 * 1.75))
+    assert Camera.from_metadata("[275,30,0,1,35,32,1.75,0.1,0.2,-0.3]") == Camera(5, 30, 1.75, 0, (0.1, -0.3, -0.2))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("1 2 3", "ten numbers.*'1 2 3'"),
+        ("1,2,0,0.7,35,32,1.75,0,0,0", "ten numbers.*in brackets with commas"),  # whose are these?
+        ("[1 2 0 0.7 35 32 1.75 0 0 0]", "ten numbers"),
+        ("[1,2,0,0.7,35,32,1.75,0,0], ", "ten numbers"),
+        ("[1,2,0,0.7,35,32,1.75,0,0,0], [1,2,0,0.7,35,32,1.75,0,0,0], ", "ten numbers"),
+        ("[1,2,5,0.7,35,32,1.75,0,0,0], ", "never rolls a camera, and this one has 5 degrees"),
+        ("[1,2,0,0.7,50,32,1.75,0,0,0], ", "50 mm lens on a 32 mm sensor"),
         ("a b c d e f g h i j", "ten numbers"),
         ("1 2 0 1.4 50 32 1.75 0 0 0", "50 mm lens on a 32 mm sensor.*render these views again"),
         ("1 2 0 nan 35 32 1.75 0 0 0", "finite"),

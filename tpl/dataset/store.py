@@ -30,6 +30,7 @@ from tpl.meshes import Normalization
 from tpl.meshes.sdf import SdfSamples
 from tpl.rendering import Camera
 from tpl.shapes import CATEGORIES, Shape
+from tpl.shapes.preprocessed import find_metadata
 
 FILES = {
     "SdfSamples": ".npz",
@@ -120,11 +121,12 @@ class Store:
     def read_views(self, shape: Shape, kind: str) -> tuple[UInt8[np.ndarray, "views h w 3"], list[Camera]]:
         """Views of one kind on white, in the order of their numbers, and their cameras.
 
-        The authors' folders hold the pictures as `image` or as `image_rgb`.
+        The authors' folders hold the pictures as `image` or as `image_rgb`, and the cameras' lines among them.
         """
         folder = self.path("Views", shape) / kind
+        metadata = find_metadata(folder)
         try:
-            lines = (folder / "rendering_metadata.txt").read_text().splitlines()
+            lines = metadata.read_text().splitlines()
             pictures = folder / "image" if (folder / "image").is_dir() else folder / "image_rgb"
             files = sorted(pictures.glob("*.png"), key=lambda file: int(file.stem))
             images = np.stack([_on_white(Image.open(file)) for file in files])
@@ -132,7 +134,7 @@ class Store:
             raise StoreError(f"no readable {kind} views of {shape.id} in {folder}: run `tpl prepare`") from error
         if len(images) != len(lines):
             raise StoreError(f"{folder} holds {len(images)} images and {len(lines)} cameras: run `tpl prepare` again")
-        return images, [Camera.from_metadata(line) for line in lines]
+        return images, [_camera(line, f"{metadata}, line {number}") for number, line in enumerate(lines, 1)]
 
     # --- what was prepared, and how
 
@@ -203,6 +205,13 @@ def check_space(root: Path, needed: int) -> None:
             f"{root} needs about {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB left: "
             "free some space or choose another folder"
         )
+
+
+def _camera(line: str, place: str) -> Camera:
+    try:
+        return Camera.from_metadata(line)
+    except ValueError as error:
+        raise StoreError(f"{place}: {error}") from error
 
 
 def _link(source: Path | str, target: Path | str) -> None:

@@ -5,6 +5,7 @@ the object, 90 its own right side (+x), 180 its back. A shift moves the object, 
 Image: x to the right, y down, in pixels; the centre of the first pixel is (0.5, 0.5).
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ SENSOR_MM = 32
 FIELD_OF_VIEW = float(np.degrees(2 * np.arctan(SENSOR_MM / 2 / LENS_MM)))  # 49.13 degrees, both ways
 REFERENCE_DISTANCE = 1.75  # ShapeNet units; the distributions scale it
 SIZE = 224  # pixels, what the encoder takes
+BRACKETED = re.compile(r"\s*\[([^\[\]]*)\]\s*,?\s*")  # a line of the authors' metadata
 
 
 @dataclass(frozen=True)
@@ -101,24 +103,35 @@ class Camera:
 
     @classmethod
     def from_metadata(cls, line: str) -> "Camera":
-        """The camera of a line that `to_metadata` wrote.
+        """The camera of a line that `to_metadata` wrote, or that the authors' script for Blender did.
+
+        Theirs stands in brackets with commas, `[13.48,20.19,0,0.70,35,32,1.75,0.0,0.0,0.0], `, and means: azimuth 0
+        sees the object's own right side (+x), the distance is a share of the 1.75, and the shift is along Blender's
+        axes, which are our x, -z and y.
 
         Raises:
-            ValueError: Not ten numbers, or another lens or sensor than this camera's.
+            ValueError: Not ten numbers in one of the two forms, or another lens or sensor than this camera's.
         """
+        in_brackets = BRACKETED.fullmatch(line)
         try:
-            azimuth, elevation, roll, distance, lens, sensor, _, *shift = map(float, line.split())
+            numbers = map(float, in_brackets[1].split(",") if in_brackets else line.split())
+            azimuth, elevation, roll, distance, lens, sensor, reference, *shift = numbers
             dx, dy, dz = shift
         except ValueError as error:
             raise ValueError(
-                f"a line of camera metadata has ten numbers (az el roll dist lens sensor 1.75 dx dy dz): {line!r}"
+                "a line of camera metadata has ten numbers (az el roll dist lens sensor 1.75 dx dy dz), "
+                f"with spaces between or in brackets with commas: {line!r}"
             ) from error
         if (lens, sensor) != (LENS_MM, SENSOR_MM):
             raise ValueError(
                 f"a {lens:g} mm lens on a {sensor:g} mm sensor is another camera than "
                 f"{LENS_MM} mm on {SENSOR_MM} mm; render these views again"
             )
-        return cls(azimuth, elevation, distance, roll, (dx, dy, dz))
+        if not in_brackets:
+            return cls(azimuth, elevation, distance, roll, (dx, dy, dz))
+        if roll:
+            raise ValueError(f"the authors' script never rolls a camera, and this one has {roll:g} degrees: {line!r}")
+        return cls((azimuth + 90) % 360, elevation, distance * reference, 0.0, (dx, dz, -dy))
 
 
 FIXED = Camera(azimuth=324.0, elevation=25.0, distance=0.8 * REFERENCE_DISTANCE)  # "fix": front three-quarter

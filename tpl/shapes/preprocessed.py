@@ -3,8 +3,9 @@
 <folder>/SdfSamples/<dataset>/<class>/<id>.npz               what `preprocess_data.py` of DeepSDF writes
 <folder>/SurfaceSamples/<dataset>/<class>/<id>.ply           the same with --surface
 <folder>/NormalizationParameters/<dataset>/<class>/<id>.npz
-<folder>/<class>/<id>/{easy,hard}/image/00.png               the authors' views, or image_rgb/,
-<folder>/<class>/<id>/{easy,hard}/rendering_metadata.txt     and their cameras
+<folder>/<class>/<id>/{easy,hard}/image/00.png               the authors' views, or image_rgb/, and their cameras:
+<folder>/<class>/<id>/{easy,hard}/image/rendering_metadata.txt    beside them, as their script writes it,
+<folder>/<class>/<id>/{easy,hard}/rendering_metadata.txt          or above them
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from tpl.errors import PlainError
 
 KINDS = {"SdfSamples": ".npz", "SurfaceSamples": ".ply", "NormalizationParameters": ".npz"}
 VIEWS = ("easy", "hard")
+PICTURES = ("image", "image_rgb")
 
 
 class PreprocessedError(PlainError):
@@ -45,4 +47,10 @@ def find_views(folder: str, synset: str, shape_id: str) -> dict[str, Path]:
     if not folder:
         return {}
     places = {kind: Path(folder) / synset / shape_id / kind for kind in VIEWS}
-    return {kind: place for kind, place in places.items() if (place / "rendering_metadata.txt").is_file()}
+    return {kind: place for kind, place in places.items() if find_metadata(place).is_file()}
+
+
+def find_metadata(views: Path) -> Path:
+    """The file of the cameras of a folder of views: in it, or among its pictures; the first where there is none."""
+    files = [folder / "rendering_metadata.txt" for folder in (views, *(views / name for name in PICTURES))]
+    return next((file for file in files if file.is_file()), files[0])
