@@ -4,6 +4,7 @@ The reader and the writer of this file know the description of the formats alone
 """
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,14 +13,22 @@ import trimesh
 from PIL import Image
 
 from tpl.dataset.batches import SDFTable, ViewTable
+from tpl.dataset.checking import check_collection, check_shapenet
+from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig, prepare, prepare_shape
 from tpl.dataset.store import Store, StoreError
+from tpl.evaluation.results import read_results
+from tpl.evaluation.summary import summarize
 from tpl.geometry.marching import extract_mesh
 from tpl.inference import OracleConfig, fit_codes
 from tpl.metrics import chamfer_distance
 from tpl.models import DeepImplicitTemplateConfig
 from tpl.shapes import SourceOptions, list_shapes
 from tpl.shapes.preprocessed import PreprocessedError
+from tpl.shapes.shapenet import ShapeNetError
+from tpl.study.judging import evaluate_category
+from tpl.study.trainings import embed_category, regress_category
+from tpl.training import embedding_config, load_embedding, regression_config
 from tpl.training.embedding import EmbeddingConfig, train_embedding
 
 SYNSET, HEIGHTS = "04256520", {"sofa0": 0.2, "sofa1": 0.35, "sofa2": 0.6, "sofa3": 0.45}
@@ -107,7 +116,7 @@ def write_their_views(root, name, picture="image", size=32, count=3):
         folder = root / SYNSET / name / kind
         (folder / picture).mkdir(parents=True)
         for number in range(count):
-            colour = np.full((size, size, 3), 10 * number, np.uint8)
+            colour = np.full((size, size, 3), 10 * number % 256, np.uint8)
             Image.fromarray(colour).save(folder / picture / f"{number:02d}.png")
         lines = [f"{7.2 * (n + 1)} 25 0 1.4 35 32 1.75 0 0 0" for n in range(count)]
         (folder / "rendering_metadata.txt").write_text("\n".join(lines) + "\n")
@@ -181,11 +190,47 @@ def test_without_their_normalisation_samples_are_taken_in_the_frame_of_the_whole
     assert len(store.read_surface(shape)) == SMALL.surface_points
 
 
+def rewrite_signs(root, name, turn):
+    """Changes the signs of DeepSDF's samples by a function of the distances."""
+    file = root / "SdfSamples" / "ShapeNetV2" / SYNSET / f"{name}.npz"
+    with np.load(file) as arrays:
+        rows = np.concatenate([arrays["pos"], arrays["neg"]])
+    rows[:, 3] = turn(rows[:, 3])
+    np.savez(file, pos=rows[~(rows[:, 3] <= 0)], neg=rows[rows[:, 3] <= 0])
+
+
+@pytest.mark.parametrize("mesh", ["with its mesh", "without"])
+def test_files_whose_signs_are_turned_over_are_refused(tree, tmp_path, mesh):
+    write_theirs(tmp_path, "sofa0", HEIGHTS["sofa0"])
+    where = dict(preprocessed=str(tmp_path)) | ({} if mesh == "with its mesh" else dict(splits=str(tree / "splits")))
+    shape = sofas(tree if mesh == "with its mesh" else "", **where)[0]
+    assert prepare_shape(shape, Store(tmp_path / "good"), SMALL)["status"] == "made"
+    rewrite_signs(tmp_path, "sofa0", lambda sdf: -sdf)
+    with pytest.raises(StoreError, match="given signed distances have their signs turned over: inside must be neg"):
+        prepare_shape(shape, Store(tmp_path / "turned"), SMALL)
+
+
+def test_files_that_dispute_the_signs_of_some_points_are_used(tree, tmp_path):
+    """What is hidden or thin has an inside for one tool and none for another."""
+    write_theirs(tmp_path, "sofa0", HEIGHTS["sofa0"])
+    rng = np.random.default_rng(0)
+    rewrite_signs(tmp_path, "sofa0", lambda sdf: np.where((sdf < 0) & (rng.random(len(sdf)) < 0.6), -sdf, sdf))
+    shape = sofas(tree, preprocessed=str(tmp_path))[0]
+    assert prepare_shape(shape, Store(tmp_path / "data"), SMALL)["status"] == "made"
+
+
 def test_files_of_another_shape_or_frame_are_refused(tree, tmp_path):
     write_theirs(tmp_path / "a", "sofa0", HEIGHTS["sofa3"])
     shape = sofas(tree, preprocessed=str(tmp_path / "a"))[0]
     with pytest.raises(StoreError, match="the given signed distances are off the mesh by 0.*another mesh or frame"):
         prepare_shape(shape, Store(tmp_path / "data"), SMALL)
+    alone = SourceOptions(preprocessed=str(tmp_path / "a"), splits=str(tree / "splits"))
+    write_theirs(tmp_path / "b", "sofa0", HEIGHTS["sofa2"])
+    (tmp_path / f"b/SdfSamples/ShapeNetV2/{SYNSET}/sofa0.npz").rename(
+        tmp_path / f"a/SdfSamples/ShapeNetV2/{SYNSET}/sofa0.npz"
+    )
+    with pytest.raises(StoreError, match="off the given surface points by 0.*different shapes or frames"):
+        prepare_shape(list_shapes("shapenet", "sofas", train=1, options=alone)[0], Store(tmp_path / "data"), SMALL)
     with pytest.raises(PreprocessedError, match="none of the folders SdfSamples"):
         sofas(tree, preprocessed=str(tree))
     (tmp_path / "a" / "SdfSamples" / "Other" / SYNSET).mkdir(parents=True)
@@ -238,6 +283,108 @@ def test_views_are_read_in_the_very_form_that_the_authors_script_writes(tree, tm
     metadata.write_text(metadata.read_text().replace("[253.48,", "[", 1))
     with pytest.raises(StoreError, match=r"rendering_metadata.txt, line 3: .*ten numbers"):
         store.read_views(shape, "easy")
+
+
+TINY = dict(latent_dim=2, warp_hidden=24, warp_steps=2, template_hidden=24, template_layers=3, dropout=0.0)
+
+
+def test_their_files_are_enough_to_train_on_and_to_be_judged_without_a_mesh(tree, tmp_path):
+    """Nothing of ShapeNet is there, only what DeepSDF's tools and the authors' script wrote of four cuboids."""
+    theirs, views = tmp_path / "theirs", tmp_path / "views"
+    for name, height in HEIGHTS.items():
+        write_theirs(theirs, name, height)
+        write_their_views(views, name)
+    (theirs / "splits").mkdir()
+    for file in (tree / "splits").iterdir():
+        (theirs / "splits" / file.name).write_bytes(file.read_bytes())
+    given = dict(source="shapenet", preprocessed=str(theirs), views=str(views), validation=0)
+    config = CollectionConfig(**given, coded=3, prepare=SMALL)
+    collection = open_collection(tmp_path / "data", ["sofas"], config, jobs=1)
+    assert [shape.id for shape in collection.shapes("sofas", "coded")] == list(HEIGHTS)[:3]
+    (held_out,) = collection.shapes("sofas", "test")
+    assert not held_out.has_mesh and check_collection(collection, ["sofas"], jobs=1).rows.status.eq("good").all()
+
+    phase_1 = embedding_config(
+        epochs=500,
+        model=TINY | {"weight_norm": False},
+        shapes_per_batch=3,
+        points_per_shape=64,
+        cross_share=0.0,
+        outputs="last",
+        pointpair_weight=0.0,
+        warp_rate=5e-3,
+        template_rate=5e-3,
+        code_rate=1e-2,
+        schedule="cosine",
+        precision="fp32",
+    )
+    run = load_embedding(embed_category("sofas", collection, phase_1, tmp_path / "runs"))
+    for code, name in zip(run.codes, HEIGHTS, strict=False):  # each code is its own cuboid's
+        half = half_sides(HEIGHTS[name])
+        points = np.random.default_rng(0).uniform(-1, 1, (2000, 3)).astype(np.float32)
+        truth = distance_to_cuboid(points, half / (1.03 * np.linalg.norm(half)))
+        clear = np.abs(truth) > 0.06
+        assert ((run.model.shape(code)(points) < 0) == (truth < 0))[clear].mean() > 0.97
+
+    phase_2 = regression_config(encoder=dict(width=8), views_per_batch=3, epochs=2, precision="fp32")
+    regress_category("sofas", collection, phase_2, tmp_path / "runs")
+    oracle = OracleConfig(iterations=100, points=256, rate=2e-2)
+    rows = read_results(evaluate_category("sofas", collection, tmp_path / "runs", resolution=24, oracle=oracle))
+    assert (rows.reason == "").all() and rows.normal_consistency.isna().all()
+    chamfer = rows.groupby("method").chamfer.mean()
+    truth = collection.store.read_surface(held_out)
+    nearest = min(
+        chamfer_distance(collection.store.read_surface(shape), truth) for shape in collection.shapes("sofas", "train")
+    )
+    assert chamfer["oracle retrieval"] == pytest.approx(nearest, rel=0.05)
+    assert chamfer["oracle code"] < nearest
+    assert summarize(rows).failed.str.startswith("0 of").all()
+
+
+def test_what_needs_a_mesh_says_so_where_there_is_none(tree, tmp_path):
+    for name, height in HEIGHTS.items():
+        write_theirs(tmp_path, name, height)
+    options = SourceOptions(preprocessed=str(tmp_path), splits=str(tree / "splits"))
+    shapes, store = list_shapes("shapenet", "sofas", train=9, options=options), Store(tmp_path / "data")
+    with pytest.raises(ShapeNetError, match="sofa0 has no mesh.*needs sofa0/models/model_normalized.obj"):
+        shapes[0].load()
+    assert prepare(shapes, store, SMALL, jobs=1).status.tolist() == ["made"] * 3
+    with pytest.raises(
+        StoreError, match="no readable fixed views of sofa0 .*no mesh to render, so give them by --views"
+    ):
+        store.read_views(shapes[0], "fixed")
+    report = prepare(shapes, store, SMALL.model_copy(update={"cross_samples": 50}), jobs=1)
+    assert report.status.tolist() == ["failed"] * 3
+    assert report.reason[0].endswith("sofa0 has none: set prepare.cross_samples to 0")
+    (tmp_path / f"SurfaceSamples/ShapeNetV2/{SYNSET}/sofa0.ply").unlink()
+    some = list_shapes("shapenet", "sofas", train=9, options=options)
+    assert [shape.id for shape in some] == ["sofa1", "sofa2"]  # without its surface nothing could be judged
+
+
+def test_the_fixed_view_of_a_shape_without_a_mesh_is_the_easy_one_that_is_nearest_to_it(tree, tmp_path):
+    write_theirs(tmp_path, "sofa0", HEIGHTS["sofa0"])
+    write_their_views(tmp_path / "views", "sofa0", count=50)
+    where = dict(preprocessed=str(tmp_path), views=str(tmp_path / "views"), splits=str(tree / "splits"))
+    shape = list_shapes("shapenet", "sofas", train=1, options=SourceOptions(**where))[0]
+    store = Store(tmp_path / "data")
+    prepare_shape(shape, store, SMALL)
+    images, (camera,) = store.read_views(shape, "fixed")
+    assert camera.azimuth == pytest.approx(324) and camera.elevation == 25  # 324 = 45 x 7.2
+    assert images[0, 0, 0].tolist() == [10 * 44 % 256] * 3
+
+
+def test_the_check_of_shapenet_counts_shapes_that_are_there_without_a_mesh(tree, tmp_path):
+    root = tmp_path / "ShapeNet"
+    shutil.copytree(tree, root)
+    shutil.rmtree(root / SYNSET / "sofa0")
+    shutil.rmtree(root / SYNSET / "sofa1")
+    write_theirs(tmp_path, "sofa0", HEIGHTS["sofa0"])
+    options = SourceOptions(folder=str(root), preprocessed=str(tmp_path))
+    report = check_shapenet(options, ["sofas"], SMALL, measured=1, jobs=1)
+    found = report.rows.set_index("shape_id")
+    assert found.status.to_dict() == {"sofa0": "flawed", "sofa1": "missing", "sofa2": "flawed", "sofa3": "flawed"}
+    assert found.reason["sofa0"] == "it has no mesh, only files that others prepared" and report.remaining == 3
+    assert found.reason["sofa2"] == found.reason["sofa3"] == "its centre is 0.0229 off the origin"
 
 
 def test_a_code_fitted_on_their_files_reconstructs_the_shape(tree, tmp_path):

@@ -22,6 +22,7 @@ from tpl.dataset.prepare import PrepareConfig, prepare
 from tpl.dataset.store import Store
 from tpl.meshes import load_mesh, missing_files
 from tpl.shapes import CATEGORIES, Shape, SourceOptions, list_shapes
+from tpl.shapes.preprocessed import KINDS, find_preprocessed
 from tpl.shapes.shapenet import Model, ShapeNetError, find_models
 from tpl.shapes.splits import SplitError, read_split
 
@@ -130,12 +131,20 @@ def check_shapenet(
         except SplitError as error:
             split = {"": list(models)}
             notes.append(f"{error}.")
+        only_files = find_preprocessed(options.preprocessed, CATEGORIES[category])
+        only_files = {i for i, files in only_files.items() if i not in models and files.keys() == KINDS.keys()}
         for name, ids in split.items():
             tasks += [(category, name, shape_id, models[shape_id]) for shape_id in ids if shape_id in models]
-            rows += [_row(category, name, shape_id, "missing") for shape_id in ids if shape_id not in models]
+            absent = [shape_id for shape_id in ids if shape_id not in models]
+            rows += [
+                _row(category, name, i, "flawed", "it has no mesh, only files that others prepared")
+                if i in only_files
+                else _row(category, name, i, "missing")
+                for i in absent
+            ]
         wanted = {shape_id for ids in split.values() for shape_id in ids}
         rows += [_row(category, "", shape_id, "extra") for shape_id in models if shape_id not in wanted]
-        if "" not in split and wanted & set(models):
+        if "" not in split and wanted & {*models, *only_files}:
             listed += list_shapes("shapenet", category, train=ALL, test=ALL, options=options)
     rows += _in_parallel(_check_model, tasks, jobs)
     found = _frame(rows, categories)
@@ -213,7 +222,8 @@ def _check_files(shape: Shape, store: Store) -> dict:
         store.read_surface(shape)
         store.read_normalization(shape)
         for kind in ("easy", "hard", "fixed"):
-            store.read_views(shape, kind)
+            if shape.has_mesh or (store.path("Views", shape) / kind).exists():  # without a mesh none can be made
+                store.read_views(shape, kind)
     except Exception as error:  # as above
         return _row(shape.category, shape.split, shape.id, "broken", str(error))
     return _row(shape.category, shape.split, shape.id, "good")

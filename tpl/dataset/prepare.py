@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import trimesh
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
+from scipy.spatial import KDTree
 
 from tpl.dataset.store import Store, StoreError, check_space
 from tpl.dataset.workers import Lost, Pool, open_pool
@@ -168,6 +169,8 @@ def view_cameras(shape_id: str, vertices: np.ndarray, config: PrepareConfig) -> 
 
 
 def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
+    if not shape.has_mesh:
+        return _take(shape, store, config)
     mesh, given = shape.load(), shape.given
     rng = _rng(config.seed, shape.id, "samples")
     clean = clean_mesh(mesh, rng)
@@ -201,12 +204,34 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     if given:
         _check_given(samples, surface, normalization, MeshSDF(clean, normalization))
     views = _make_views(shape, mesh, clean.vertices, store, config)
-    digest = hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + views)
-    return {**_record(shape, config, clean), **checked, "digest": digest.hexdigest()[:16]}
+    return {**_record(shape, config, clean), **checked, "digest": _digest(samples, views)}
 
 
-def _record(shape: Shape, config: PrepareConfig, clean: CleanMesh) -> dict:
-    return {"config": config.model_dump(), "version": shape.version, "card": dataclasses.asdict(clean.card)}
+def _take(shape: Shape, store: Store, config: PrepareConfig) -> dict:
+    """Takes what others prepared of a shape that has no mesh.
+
+    Nothing can be rendered: where its easy views are given, that whose camera is nearest to the fixed one stands in
+    for the fixed view.
+    """
+    store.link_given(shape)
+    samples, surface = store.read_sdf(shape), store.read_surface(shape)
+    _check_among_each_other(samples, store.read_normalization(shape).apply(surface))
+    views = _given_pixels(shape, store, config)
+    if "easy" in shape.given:
+        images, cameras = store.read_views(shape, "easy")
+        nearest = int(np.argmax([camera.axes[2] @ FIXED.axes[2] for camera in cameras]))
+        opaque = np.full_like(images[[nearest], ..., :1], 255)
+        store.write_views(shape, "fixed", np.concatenate([images[[nearest]], opaque], axis=-1), [cameras[nearest]])
+    return {**_record(shape, config), "digest": _digest(samples, views)}
+
+
+def _record(shape: Shape, config: PrepareConfig, clean: CleanMesh | None = None) -> dict:
+    card = dataclasses.asdict(clean.card) if clean else {}
+    return {"config": config.model_dump(), "version": shape.version, "card": card}
+
+
+def _digest(samples: SdfSamples, views: bytes) -> str:
+    return hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + views).hexdigest()[:16]
 
 
 def _check(clean: CleanMesh, normalization: Normalization, rng: np.random.Generator) -> SurfaceCheck:
@@ -226,8 +251,13 @@ def _make_views(
     for kind, of_kind in cameras.items():
         store.write_views(shape, kind, images[start : start + len(of_kind)], of_kind)
         start += len(of_kind)
-    pixels = [images.tobytes()]
-    for kind in [kind for kind in every if kind in shape.given]:
+    return images.tobytes() + _given_pixels(shape, store, config)
+
+
+def _given_pixels(shape: Shape, store: Store, config: PrepareConfig) -> bytes:
+    """The pixels of the views that are given, which must be as large as those that are rendered."""
+    pixels = []
+    for kind in [kind for kind in ("easy", "hard") if kind in shape.given]:
         given, _ = store.read_views(shape, kind)
         if given.shape[1] != config.image_size:
             raise StoreError(f"the given {kind} views are {given.shape[1]} pixels high: set image_size to that number")
@@ -244,12 +274,44 @@ def _check_given(samples: SdfSamples, surface: np.ndarray, normalization: Normal
         normalization: From there to the unit-sphere frame.
         sdf: Of the shape's mesh.
     """
-    few = slice(None, None, max(1, len(samples.sdf) // 500))
-    off = np.abs(np.abs(sdf(samples.points[few].astype(float))) - np.abs(samples.sdf[few]))
-    apart = np.abs(sdf(normalization.apply(surface[:: max(1, len(surface) // 500)])))
+    few = _few(samples.sdf)
+    truth, theirs = sdf(samples.points[few].astype(float)), samples.sdf[few]
+    apart = np.abs(sdf(normalization.apply(surface[_few(surface)])))
+    off = np.abs(np.abs(truth) - np.abs(theirs))  # the signs apart: of hidden and thin parts they may well differ
     for what, error in {"signed distances": np.median(off), "surface points": np.median(apart)}.items():
         if not error < GIVEN_ERROR:
             raise StoreError(f"the given {what} are off the mesh by {error:.3f}: they are of another mesh or frame")
+    _refuse_turned_signs(theirs, truth)
+
+
+def _check_among_each_other(samples: SdfSamples, surface: np.ndarray) -> None:
+    """Refuses samples and surface points (both unit-sphere frame) that are not of one shape; there is no mesh to ask.
+
+    Between the surface points there are gaps, which are narrower than the error that is allowed. All of the shape
+    lies in the unit sphere, so what lies beyond is outside.
+    """
+    few = _few(samples.sdf)
+    distance, _ = KDTree(surface).query(samples.points[few])
+    error = np.median(np.abs(distance - np.abs(samples.sdf[few])))
+    if not error < GIVEN_ERROR:
+        raise StoreError(
+            f"the given signed distances are off the given surface points by {error:.3f}: "
+            "they are of different shapes or frames"
+        )
+    beyond = np.linalg.norm(samples.points, axis=1) > 1
+    _refuse_turned_signs(samples.sdf[beyond], np.ones(beyond.sum()))
+
+
+def _few(rows: np.ndarray) -> slice:
+    if not len(rows):
+        raise StoreError("a given file has no samples or no surface points: prepare it anew, or take it away")
+    return slice(None, None, max(1, len(rows) // 500))
+
+
+def _refuse_turned_signs(theirs: np.ndarray, truth: np.ndarray) -> None:
+    """Far points weigh most, because nobody disputes their signs."""
+    if np.dot(theirs, truth) < 0:
+        raise StoreError("the given signed distances have their signs turned over: inside must be negative")
 
 
 def _signed_distance(
@@ -285,6 +347,8 @@ def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig,
 
 
 def _make_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndarray, key: list) -> None:
+    if not shape.has_mesh:
+        raise StoreError(f"cross samples need a mesh and {shape.id} has none: set prepare.cross_samples to 0")
     rng = _rng(config.seed, shape.id, "cross")
     sdf = _signed_distance(shape, clean_mesh(shape.load(), rng), store.read_normalization(shape), config)
     uniform = int(CROSS_UNIFORM * config.cross_samples)

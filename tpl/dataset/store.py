@@ -131,7 +131,8 @@ class Store:
             files = sorted(pictures.glob("*.png"), key=lambda file: int(file.stem))
             images = np.stack([_on_white(Image.open(file)) for file in files])
         except (OSError, ValueError) as error:
-            raise StoreError(f"no readable {kind} views of {shape.id} in {folder}: run `tpl prepare`") from error
+            remedy = "run `tpl prepare`" if shape.has_mesh else "it has no mesh to render, so give them by --views"
+            raise StoreError(f"no readable {kind} views of {shape.id} in {folder}: {remedy}") from error
         if len(images) != len(lines):
             raise StoreError(f"{folder} holds {len(images)} images and {len(lines)} cameras: run `tpl prepare` again")
         return images, [_camera(line, f"{metadata}, line {number}") for number, line in enumerate(lines, 1)]

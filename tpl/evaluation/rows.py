@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import trimesh
@@ -45,15 +46,21 @@ class Case:
     method: str
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """What a method made of one view: a mesh, or the error that it met, and how long it took."""
+Surface = TypeVar("Surface", bound=trimesh.Trimesh | trimesh.PointCloud)
 
-    result: trimesh.Trimesh | Exception
+
+@dataclass(frozen=True)
+class Attempt(Generic[Surface]):
+    """What a method made of one view, or the error that it met, and how long it took.
+
+    Points stand for the surface of a retrieved shape that has no mesh.
+    """
+
+    result: Surface | Exception
     seconds: float
 
 
-def attempt(reconstruct: Callable[[], trimesh.Trimesh]) -> Attempt:
+def attempt(reconstruct: Callable[[], Surface]) -> Attempt[Surface]:
     """Runs a reconstruction to its end, whatever that is: one shape's failure must not stop a data set."""
     start = time.perf_counter()
     try:
@@ -65,7 +72,7 @@ def attempt(reconstruct: Callable[[], trimesh.Trimesh]) -> Attempt:
 
 def evaluate_reconstruction(
     case: Case,
-    reconstruction: trimesh.Trimesh | Exception,
+    reconstruction: trimesh.Trimesh | trimesh.PointCloud | Exception,
     truth: Float[np.ndarray, "n 3"],
     truth_normals: Float[np.ndarray, "n 3"] | None,
     rng: np.random.Generator,
@@ -79,7 +86,7 @@ def evaluate_reconstruction(
     Args:
         case: Goes into the row's first columns.
         reconstruction: In raw units, as the truth; or the error that stands in its place. A mesh that cannot
-            be sampled is a failure too.
+            be sampled is a failure too. Of points as many are taken at random; they have no normals and no floaters.
         truth: Points of the visible surface, raw units.
         truth_normals: Unit normals there; without them the row's normal consistency is NaN.
         rng: Draws the points of the reconstruction.
@@ -109,7 +116,7 @@ def evaluate_reconstruction(
 
 
 def _scores(
-    mesh: trimesh.Trimesh,
+    mesh: trimesh.Trimesh | trimesh.PointCloud,
     truth: Float[np.ndarray, "n 3"],
     truth_normals: Float[np.ndarray, "n 3"] | None,
     rng: np.random.Generator,
@@ -117,6 +124,10 @@ def _scores(
     threshold: float,
     floater_share: float,
 ) -> dict[str, float]:
+    if isinstance(mesh, trimesh.PointCloud):
+        drawn = rng.permutation(np.asarray(mesh.vertices))[:points]
+        raw = compare_surfaces(drawn, None, truth, None, threshold)
+        return {**raw._asdict(), "chamfer_clean": raw.chamfer}
     surface, normals = sample_mesh(mesh, points, rng)
     raw = compare_surfaces(surface, normals, truth, truth_normals, threshold)
     clean = remove_floaters(mesh, floater_share)

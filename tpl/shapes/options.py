@@ -14,7 +14,8 @@ class SourceOptions(BaseModel):
 
     folder: str = ""  # where ShapeNet's tree, or your own meshes, lie
     splits: str = ""  # ShapeNet: folder of DeepSDF's split files; <folder>/splits and data/splits are looked at, too
-    preprocessed: str = ""  # ShapeNet: files that DeepSDF's tools wrote (SdfSamples, ...), used instead of computed
+    # ShapeNet: files that DeepSDF's tools wrote (SdfSamples, ...), used instead of computed, or where there is no mesh
+    preprocessed: str = ""
     views: str = ""  # ShapeNet: the authors' folders of renders, <class>/<id>/{easy,hard}
     folder_category: str = ""  # of your own meshes that lie in no folder chairs/, sofas/ or airplanes/
     up: Axis = "+y"  # of your own meshes

@@ -28,6 +28,9 @@ class Shape:
 
     `given` are files of the shape that others prepared, by their kind in the store (`SdfSamples`, `SurfaceSamples`,
     `NormalizationParameters`, and `easy` and `hard` for folders of views): they are used instead of computed.
+
+    Without a mesh (`has_mesh`) a shape is what these files say of it: the first three are given, `load()` raises, and
+    what is rendered or measured on faces cannot be had.
     """
 
     id: str
@@ -38,6 +41,7 @@ class Shape:
     source: str = "procedural"
     version: str = ""
     given: Mapping[str, Path] = field(default_factory=dict, compare=False)
+    has_mesh: bool = True
 
 
 def categories_of(category: str) -> list[str]:

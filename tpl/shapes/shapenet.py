@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
 
+import trimesh
+
 from tpl.errors import PlainError
 from tpl.meshes import load_mesh
 from tpl.shapes.options import SourceOptions
-from tpl.shapes.preprocessed import find_preprocessed, find_views
+from tpl.shapes.preprocessed import KINDS, find_preprocessed, find_views
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
 from tpl.shapes.splits import read_split
 
@@ -40,36 +42,47 @@ def shapenet_shapes(category: str, counts: Mapping[str, int], seed: int, options
     """The shapes of DeepSDF's split that are in the folder, at most so many of each split.
 
     ShapeNet knows no families; each shape is its own. A validation split is set apart only if shapes of it are asked
-    for. `tpl data check` says which shapes of the split are missing.
+    for. `tpl data check` says which shapes of the split are missing. A shape whose mesh is not there, but all of
+    DeepSDF's files, is listed without a mesh; with `preprocessed` the folder of ShapeNet may be missing altogether.
 
     Raises:
         ShapeNetError: There is no such folder, or nothing of the category's split is in it.
         SplitError: There are no split files.
     """
     folder, synset = Path(options.folder), CATEGORIES[category]
-    if not options.folder or not folder.is_dir():
+    if not folder.is_dir() or not (options.folder or options.preprocessed):
         raise ShapeNetError(
             f"the source shapenet reads the folder of ShapeNetCore.v2 and {options.folder or 'none'} is given: "
             "--folder names it; appendix B of the book tells how to get it"
         )
-    split = read_split(category, folder, options.splits, validation=counts.get("validation", 0) > 0)
-    models = find_models(folder, synset, [shape_id for ids in split.values() for shape_id in ids])
-    if not models:
+    beside = options.folder or options.preprocessed
+    split = read_split(category, beside, options.splits, validation=counts.get("validation", 0) > 0)
+    wanted = [shape_id for ids in split.values() for shape_id in ids]
+    models = find_models(folder, synset, wanted) if options.folder else {}
+    preprocessed = find_preprocessed(options.preprocessed, synset)
+    known = models.keys() | {shape_id for shape_id, files in preprocessed.items() if files.keys() == KINDS.keys()}
+    if not known & set(wanted):
         raise ShapeNetError(
-            f"none of the {sum(map(len, split.values()))} {category} of the split is in {folder}/{synset} "
+            f"none of the {len(wanted)} {category} of the split is in {folder}/{synset} "
             f"or {folder}/{synset}.zip: `tpl data check {folder}` tells what is there"
         )
-    preprocessed = find_preprocessed(options.preprocessed, synset)
     shapes = []
     for name in SPLITS:
-        there = [shape_id for shape_id in split[name] if shape_id in models]
+        there = [shape_id for shape_id in split[name] if shape_id in known]
         for shape_id in there[: counts.get(name, 0)]:
-            model = models[shape_id]
+            model = models.get(shape_id)
             given = {**preprocessed.get(shape_id, {}), **find_views(options.views, synset, shape_id)}
-            load = functools.partial(load_mesh, model.path)
-            version = _version(model, given)
-            shapes.append(Shape(shape_id, category, f"shapenet-{shape_id}", name, load, "shapenet", version, given))
+            load = functools.partial(load_mesh, model.path) if model else functools.partial(_no_mesh, shape_id)
+            key = (shape_id, category, f"shapenet-{shape_id}", name)
+            shapes.append(Shape(*key, load, "shapenet", _version(model, given), given, has_mesh=model is not None))
     return shapes
+
+
+def _no_mesh(shape_id: str) -> trimesh.Trimesh:
+    raise ShapeNetError(
+        f"{shape_id} has no mesh, only files that others prepared: what is drawn, rendered or measured of its faces "
+        f"needs {shape_id}/{MODEL} in the folder of ShapeNet"
+    )
 
 
 def find_models(folder: Path, synset: str, ids: list[str] | None = None) -> dict[str, Model]:
@@ -110,11 +123,12 @@ def _archived(archive: Path, synset: str, size: int, changed: int) -> dict[str, 
     return {match[1]: Model(f"{archive}!{member.filename}", member.file_size) for match, member in members if match}
 
 
-def _version(model: Model, given: Mapping[str, Path]) -> str:
+def _version(model: Model | None, given: Mapping[str, Path]) -> str:
     """Tells by sizes whether a shape's files are others than before.
 
     Hashing gigabytes of a data set that never changes would cost more than it tells; and a size is the same whether
     the archive is unpacked or not.
     """
-    sizes = [model.size, *(f"{kind}{path.stat().st_size if path.is_file() else ''}" for kind, path in given.items())]
+    of_given = [f"{kind}{path.stat().st_size if path.is_file() else ''}" for kind, path in given.items()]
+    sizes = [model.size if model else None, *of_given]
     return hashlib.sha256(repr(sizes).encode()).hexdigest()[:16]

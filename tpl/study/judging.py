@@ -136,7 +136,8 @@ def evaluate_category(
     surfaces = (store.read_surface(shape) for shape in shapes)
     nearest_of_all = [gallery.shapes[row] for row in gallery.nearest_to_surfaces(surfaces, seed)]
     named = {shape.id: shape for found in [*answers.values(), nearest_of_all] for shape in found}
-    seen: Any = joblib.Parallel(n_jobs=jobs)(joblib.delayed(_try_what_is_seen)(shape) for shape in named.values())
+    looks = (joblib.delayed(_try_what_is_seen)(shape, collection.store) for shape in named.values())
+    seen: Any = joblib.Parallel(n_jobs=jobs)(looks)
     meshes: dict[str, Attempt] = dict(zip(named, seen, strict=True))
 
     rows = []
@@ -209,8 +210,10 @@ def split_views(shapes: list[Shape], store: Store, draws: int, seed: int) -> tup
     return np.stack(images), ["fix", *(f"rnd{draw}" for draw in range(draws))]
 
 
-def surface_normals(shape: Shape, points: np.ndarray) -> np.ndarray:
-    """Unit normals of a shape's mesh at points of its surface, for the normal consistency."""
+def surface_normals(shape: Shape, points: np.ndarray) -> np.ndarray | None:
+    """Unit normals of a shape's mesh, if it has one, at points of its surface, for the normal consistency."""
+    if not shape.has_mesh:
+        return None
     mesh = shape.load()
     vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
     tree = igl.AABB()
@@ -287,10 +290,15 @@ def _judge_shape(
     return rows + [judge(NO_VIEW, method, in_raw(made)) for method, made in alone.items()]
 
 
-def _try_what_is_seen(shape: Shape) -> Attempt:
-    """The mesh of a training shape, raw frame; of one that is open, the faces that can be seen."""
+def _try_what_is_seen(shape: Shape, store: Store) -> Attempt:
+    """The mesh of a training shape, raw frame; of one that is open, the faces that can be seen.
 
-    def seen() -> trimesh.Trimesh:
+    Of one without a mesh it is the points of its visible surface.
+    """
+
+    def seen() -> trimesh.Trimesh | trimesh.PointCloud:
+        if not shape.has_mesh:
+            return trimesh.PointCloud(store.read_surface(shape))
         mesh = shape.load()
         return mesh if mesh.is_watertight else clean_mesh(mesh, np.random.default_rng(0)).mesh
 

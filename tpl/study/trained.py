@@ -236,7 +236,7 @@ def sampling_floors(
     return pd.Series(json.loads(file.read_text()), name="floor", dtype=float)
 
 
-def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, np.ndarray]:
+def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, np.ndarray | None]:
     points = trained.collection.store.read_surface(shape)
     return trained.collection.store.read_normalization(shape), points, surface_normals(shape, points)
 
