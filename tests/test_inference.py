@@ -58,6 +58,37 @@ def test_the_oracle_fits_a_ball_that_the_decoder_never_saw(balls):
     assert torch.equal(code, again)
 
 
+def samples_of_balls(*radii: float) -> SDFTable:
+    points = np.random.default_rng(1).uniform(-1, 1, (2000, 3))
+    sdf = np.linalg.norm(points, axis=1) - np.array(radii)[:, None]
+    places = np.broadcast_to(points, (len(radii), 2000, 3))
+    rows = torch.tensor(np.concatenate([places, sdf[..., None]], axis=2), dtype=torch.float32)
+    return SDFTable.from_rows(rows, rows[:, :0], "cpu")
+
+
+def test_the_oracle_starts_at_codes_of_the_deviation_that_it_is_told():
+    """N(0, 0.01) as DeepSDF's, from which a single step at a rate of nothing does not lead away."""
+    wide = DeepImplicitTemplate(MODEL.model_copy(update={"latent_dim": 64}))
+    still = OracleConfig(iterations=1, points=16, rate=1e-12)
+    table = samples_of_balls(*np.linspace(0.3, 0.7, 40))
+    codes = fit_codes(wide, table, still)
+    assert codes.std().item() == pytest.approx(0.1, rel=0.05) and abs(codes.mean().item()) < 0.01
+    for std in (0.0, 0.5):
+        scaled = fit_codes(wide, table, still.model_copy(update={"start_std": std}))
+        torch.testing.assert_close(scaled, codes * std / 0.1, atol=1e-6, rtol=1e-4)
+
+
+def test_a_code_is_the_same_whether_fitted_alone_or_beside_others(balls):
+    """The prior pulls each code as hard as its own samples do: the number of shapes fitted at once is no weight."""
+    model, _ = balls
+    config = OracleConfig(iterations=200, points=512, rate=2e-2, prior=0.3)
+    alone = fit_codes(model, samples_of_balls(0.65), config)[0]
+    free = fit_codes(model, samples_of_balls(0.65), config.model_copy(update={"prior": 0.0}))[0]
+    assert alone.norm() < 0.8 * free.norm()  # the prior has something to say
+    beside = fit_codes(model, samples_of_balls(*[0.65] * 8), config)
+    assert beside.norm(dim=1).mean().item() == pytest.approx(alone.norm().item(), rel=0.05)
+
+
 def test_a_mesh_goes_back_to_the_frame_of_its_shape():
     mesh = trimesh.creation.box((1, 1, 1))
     before = mesh.vertices.copy()

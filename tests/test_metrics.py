@@ -126,6 +126,13 @@ def test_f_score_is_a_step_at_the_threshold():
     assert f_score(a, b, threshold=0.019) == 0
 
 
+def test_a_point_exactly_as_far_as_the_threshold_is_close():
+    """No farther than the threshold, says Tatarchenko et al.; both ways, and in numbers without rounding."""
+    points, shifted = np.zeros((1, 3)), np.array([[0.25, 0.0, 0.0]])
+    assert f_score(points, shifted, threshold=0.25) == 1
+    assert f_score(points, shifted, threshold=np.nextafter(0.25, 0)) == 0
+
+
 def test_f_score_of_half_a_surface():
     whole = square(0, 400)[0]
     half = whole[whole[:, 0] < 0.5]
@@ -188,6 +195,19 @@ def test_normal_consistency_is_its_formula_in_loops():
 def test_normals_of_another_length_are_refused():
     with pytest.raises(ValueError, match="a normal has length 2"):
         normal_consistency(A, NORMALS_A, B, 2 * NORMALS_B)
+
+
+def test_a_normal_is_of_unit_length_to_a_thousandth():
+    """So much may be lost in a file; from a normal that is longer or shorter the cosine would be wrong by as much."""
+    for length in (0.9991, 1.0009):
+        assert normal_consistency(A, length * NORMALS_A, B, NORMALS_B) == pytest.approx(
+            length * normal_consistency(A, NORMALS_A, B, NORMALS_B)
+        )
+    for length in (0.9988, 1.0012):
+        one = NORMALS_A.copy()
+        one[7] *= length
+        with pytest.raises(ValueError, match=f"a normal has length {length:.3g}"):
+            normal_consistency(A, one, B, NORMALS_B)
 
 
 # all at once

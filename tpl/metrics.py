@@ -86,7 +86,7 @@ def normal_consistency(
         Between 0 and 1; 0.5 for directions that know nothing of each other.
 
     Raises:
-        ValueError: As `chamfer_distance`, or a normal is not of unit length.
+        ValueError: As `chamfer_distance`, or a normal's length is not 1 to a thousandth.
 
     Source: Mescheder et al. 2019 (Occupancy Networks).
     """

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
+import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tpl.dataset.batches import SDFTable, ViewTable, color_jitter, crop, random_affine, random_resized_crop
+from tpl.dataset.store import Store
+from tpl.meshes.sdf import SdfSamples
+from tpl.shapes import Shape
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -25,6 +29,32 @@ def table(inside: tuple[int, ...] = (30, 50), total: int = 100, cross: int = 40)
     others[..., 0] = torch.arange(len(inside))[:, None]
     others[..., 2] = 1
     return SDFTable.from_rows(own, others, "cpu")
+
+
+def read_table(folder, counts: list[tuple[int, int]]) -> SDFTable:
+    """Of shapes with so many samples outside and inside, as they lie on disk; x is the sample's row there."""
+    store, shapes = Store(folder), []
+    for number, (outside, inside) in enumerate(counts):
+        shapes.append(Shape(f"shape-{number}", "chairs", "any", "train", trimesh.Trimesh, "balls"))
+        points = np.zeros((outside + inside, 3), np.float32)
+        points[:, 0] = np.arange(outside + inside)
+        store.write_sdf(shapes[-1], SdfSamples(points, np.repeat(np.float32([1, -1]), [outside, inside])))
+    return SDFTable.read(shapes, store, "cpu", cross=False)
+
+
+@pytest.mark.parametrize("counts", [[(60, 40), (25, 15)], [(20, 5), (500, 500), (30, 0)]])
+def test_shapes_with_more_samples_are_thinned_evenly_to_the_fewest(tmp_path, counts):
+    """Whatever a shape's number of samples, as many of each are kept, all over its rows and with its share inside."""
+    found = read_table(tmp_path, counts)
+    fewest = min(map(sum, counts))
+    assert found.samples.shape == (len(counts), fewest, 4)
+    for samples, kept_outside, (outside, inside) in zip(found.samples, found.outside, counts, strict=True):
+        total = outside + inside
+        rows = samples[:, 0].sort().values
+        ideal = torch.linspace(0, total - 1, fewest)
+        assert (rows - ideal).abs().max() <= 0.5 + 1e-4 and len(rows.unique()) == fewest
+        assert abs(int(kept_outside) / fewest - outside / total) <= 1 / fewest
+        assert (samples[:kept_outside, 3] > 0).all() and (samples[kept_outside:, 3] <= 0).all()
 
 
 @given(inside=st.floats(0, 1), cross=st.floats(0, 0.9), points=st.integers(8, 60), seed=st.integers(0, 99))

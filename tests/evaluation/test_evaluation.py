@@ -380,6 +380,21 @@ def test_pairs_follow_the_shape_not_the_order_and_average_the_draws():
     assert result.iloc[0]["difference"] == pytest.approx(np.mean([0.6 - 0.5, 0.8 - 0.6]))
 
 
+def test_a_tie_is_nobodys_gain():
+    rows = pd.DataFrame(rows_of(0.1, 0.2, 0.3, 0.4) + rows_of(0.1, 0.2, 0.4, 0.3, method="rival"))
+    for pair in (("encoder", "rival"), ("rival", "encoder")):
+        assert paired_difference(rows, *pair).iloc[0]["better"] == 0.25
+
+
+def test_a_tie_stays_one_where_one_of_the_methods_has_draws():
+    """The mean of five equal numbers is not always that number."""
+    scores = np.random.default_rng(0).random(200)
+    draws = [row for draw in range(5) for row in rows_of(*scores, view=f"rnd{draw}")]
+    rows = pd.DataFrame(draws + rows_of(*scores, method="retrieval", view="-"))
+    for pair in (("encoder", "retrieval"), ("retrieval", "encoder")):
+        assert paired_difference(rows, *pair).iloc[0]["better"] == 0
+
+
 def test_a_failure_loses_its_pair():
     rows = rows_of(None, 0.2) + rows_of(0.3, 0.2, method="rival")
     result = paired_difference(pd.DataFrame(rows), "rival", "encoder").iloc[0]

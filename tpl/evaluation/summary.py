@@ -77,7 +77,8 @@ def paired_difference(rows: pd.DataFrame, a: str, b: str, seed: int = 0, resampl
     Returns:
         One row per category, split and view: `shapes`; `difference`, the mean of a - b in squared raw units,
         negative where `a` is better, with its 95 % interval `low` to `high` by bootstrap over shapes;
-        `better`, the share of the shapes on which `a` is strictly better.
+        `better`, the share of the shapes on which `a` is strictly better. A tie counts for neither, also where the
+        means over draws of equal numbers differ in their last digits.
 
     Raises:
         ResultsError: A method has no rows, or they are of other shapes.
@@ -101,7 +102,9 @@ def paired_difference(rows: pd.DataFrame, a: str, b: str, seed: int = 0, resampl
                     f"{a!r} and {b!r} were not evaluated on the same {category}: only one has {odd[0]!r}; "
                     "evaluate both on all"
                 )
-            difference = (first - second[first.index]).to_numpy()
+            second = second[first.index]
+            difference = (first - second).to_numpy()
+            tied = np.isclose(first, second, rtol=1e-12, atol=0)
             low, high = bootstrap_mean(difference, seed, resamples)
             differences.append(
                 {
@@ -112,7 +115,7 @@ def paired_difference(rows: pd.DataFrame, a: str, b: str, seed: int = 0, resampl
                     "difference": difference.mean(),
                     "low": low,
                     "high": high,
-                    "better": np.mean(difference < 0),
+                    "better": np.mean((difference < 0) & ~tied),
                 }
             )
     if not differences:
