@@ -71,3 +71,11 @@ def test_an_old_python_is_told_so(tmp_path):
     result = subprocess.run(["make", "book", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode != 0 and f"this needs Python 3.11 or newer, and {old} is older" in result.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_package_takes_its_data_files_along():
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    folders = {package: ROOT / package.replace(".", "/") for package in asked}
+    taken = {file for package, globs in asked.items() for each in globs for file in folders[package].glob(each)}
+    there = [file for file in (ROOT / "tpl").rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    assert {file for file in there if file.suffix != ".py"} <= taken

@@ -8,8 +8,7 @@ import pytest
 import trimesh
 
 from tpl.shapes.procedural.airplane import LABELS, Design, build, sample_design, style
-from tpl.shapes.procedural.airplane_design import DARK, LIVERIES, OTHER_COLORS
-from tpl.shapes.procedural.airplane_kinds import KINDS
+from tpl.shapes.procedural.airplane_design import DARK, KINDS, LIVERIES, OTHER_COLORS
 
 
 @cache

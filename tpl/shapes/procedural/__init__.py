@@ -57,8 +57,8 @@ def procedural_shapes(category: str, count_by_split: Mapping[str, int], seed: in
 
 @functools.cache
 def _version() -> str:
-    """A hash of the code that makes shapes: a shape of the same name from other code is another shape."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    """A hash of the code and tables that make shapes: a shape of the same name from others is another shape."""
+    files = sorted(file for ending in ("*.py", "*.json") for file in Path(__file__).parent.glob(ending))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

@@ -4,13 +4,26 @@ An airplane is designed in fuselage lengths: its fuselage reaches from the nose 
 lie along x, y is up.
 """
 
+import json
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tpl.shapes.procedural.airplane_kinds import COMMON, KINDS
 from tpl.shapes.procedural.parts import Color
+
+_TABLE = json.loads(Path(__file__).with_name("airplane_kinds.json").read_text())
+KINDS: dict[str, dict[str, Any]] = {
+    kind: _TABLE["common"] | row | {"livery": _TABLE["liveries"][row["livery"]]}
+    for kind, row in _TABLE["kinds"].items()
+}
+"""The kinds of airplanes: which choices go together, and between which bounds the numbers lie.
+
+Words are options, the more often one is named the likelier it is; pairs of numbers are bounds, so wide that an airplane
+is as far from its nearest fellow as a real one is (chapter 12 measures it). `share` says how frequent a kind is. The
+other names are those of the fields of `Design`; `common` is what every kind has where its row says nothing.
+"""
 
 LABELS = ("fuselage", "wing", "tail", "engine", "canopy", "propeller", "gear", "strut")
 
@@ -116,11 +129,11 @@ class Design:
 
 def sample_design(rng: np.random.Generator) -> Design:
     """A random airplane: first its kind, then each choice and number as that kind has them."""
-    shares = np.array([row["share"][0] for row in KINDS.values()])
+    shares = np.array([row["share"] for row in KINDS.values()])
     kind = str(rng.choice(list(KINDS), p=shares / shares.sum()))
     drawn: dict[str, Any] = {"kind": kind}
     for field in fields(Design)[1:]:
-        options = (COMMON | KINDS[kind])[field.name]
+        options = KINDS[kind][field.name]
         if isinstance(options[0], str):
             drawn[field.name] = options[rng.integers(len(options))]
         else:
