@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tpl.evaluation.results import ResultsError, read_results, write_results
 from tpl.evaluation.retrieval import distance_to_nearest_other, nearest_by_code, nearest_by_pixels, nearest_by_surface
 from tpl.evaluation.rows import COLUMNS, WORST, Case, attempt, case_rng, evaluate_reconstruction, random_views
-from tpl.evaluation.summary import format_summary, paired_difference, summarize
+from tpl.evaluation.summary import bootstrap_mean, format_summary, paired_difference, summarize
 from tpl.geometry.marching import EmptyShape, sample_mesh
 from tpl.metrics import chamfer_distance, sampling_floor
 
@@ -348,6 +348,16 @@ def test_the_printed_table_is_times_1000_and_has_no_nan():
     assert table["failed"].tolist() == ["1 of 3", "0 of 1"]
     assert table["95 %"].tolist()[1] == "" and " to " in table["95 %"].tolist()[0]
     assert not table.astype(str).map(lambda cell: "nan" in cell).to_numpy().any()
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 99), count=st.integers(2, 60))
+def test_the_interval_is_that_of_means_of_shapes_drawn_again(seed, count):
+    """The draws are NumPy's, shape after shape: published intervals stay what they are."""
+    values = np.random.default_rng(seed).lognormal(size=count)
+    drawn = np.random.default_rng(seed).integers(count, size=(500, count))
+    means = [np.mean([values[shape] for shape in row]) for row in drawn]
+    assert bootstrap_mean(values, seed, 500) == pytest.approx((np.quantile(means, 0.025), np.quantile(means, 0.975)))
 
 
 # Pairs

@@ -17,7 +17,6 @@ from tpl.geometry.primitives import box, sphere
 from tpl.look.plotting import (
     CLAY,
     error_colors,
-    on_white,
     plot_error_bar,
     plot_history,
     plot_sdf_slice,
@@ -233,12 +232,6 @@ def test_triplets_that_do_not_fit_are_refused(grid):
         plot_triplets(grid[:, :5], [triplet])
     with pytest.raises(ValueError, match="2 captions for 1 triplets"):
         plot_triplets(grid, [triplet], captions=["one", "two"])
-
-
-def test_pictures_lie_on_white():
-    np.testing.assert_array_equal(on_white(picture(7)), picture(7))
-    half = np.concatenate([picture(0), np.full((8, 8, 1), 51, np.uint8)], axis=-1)
-    np.testing.assert_array_equal(on_white(half), picture(204))
 
 
 def rows(**chamfers):

@@ -292,8 +292,21 @@ def test_composite_agrees_with_pillow():
         rgb = background if isinstance(background, tuple) else 3 * (background,)
         below = Image.new("RGBA", (48, 48), (*rgb, 255))
         expected = np.asarray(Image.alpha_composite(below, Image.fromarray(image)))[..., :3]
-        assert np.abs(composite(image, background).astype(int) - expected).max() <= 1
+        np.testing.assert_array_equal(composite(image, background), expected)
     assert composite(render_views(BOX, [FIXED, FRONT], 16)).shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize("background", [255, 0, 77])
+def test_composite_is_its_formula_for_every_value_and_alpha(background):
+    color, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    found = composite(np.stack([color, color, color, alpha], axis=-1).astype(np.uint8), background)
+    exact = (color * alpha + background * (255 - alpha)) / 255
+    np.testing.assert_array_equal(found, np.rint(exact)[..., None].repeat(3, axis=-1))
+
+
+def test_an_opaque_image_is_composed_already():
+    image = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(composite(image, 0), image)
 
 
 def test_a_contact_sheet_sets_images_row_by_row():

@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor
 
 from tpl.files import digest, write_atomically
-from tpl.look.plotting import CLAY, INK, Picture, on_white, plot_triplets, position_colors
+from tpl.look.plotting import CLAY, INK, Picture, plot_triplets, position_colors
 from tpl.look.scenes import Scene, mesh_scene
 from tpl.meshes import Normalization
-from tpl.rendering import POSTER, Camera, raycast, render_poster
+from tpl.rendering import POSTER, Camera, composite, raycast, render_poster
 from tpl.shapes import Shape
 from tpl.study.judging import split_views
 from tpl.study.trained import LEARNT, NO_SHAPE, Trained, maybe
@@ -57,7 +57,7 @@ def posters(
 
 
 def _draw_poster(file: Path, mesh: trimesh.Trimesh, camera: Camera, size: int, color: Any) -> None:
-    picture = Image.fromarray(on_white(render_poster(mesh, camera, size, color, samples=3)))
+    picture = Image.fromarray(composite(render_poster(mesh, camera, size, color, samples=3)))
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     write_atomically(file, lambda path: path.write_bytes(stream.getvalue()))
@@ -113,7 +113,7 @@ def _show(ax: Axes, picture: Picture | None) -> None:
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         ax.text(0.5, 0.5, "no surface", ha="center", va="center", color="#8c8c8c", fontsize="x-small")
     else:
-        ax.imshow(on_white(picture), interpolation="antialiased")
+        ax.imshow(composite(picture), interpolation="antialiased")
 
 
 class Exhibit(NamedTuple):

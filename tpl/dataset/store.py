@@ -28,7 +28,7 @@ from tpl.errors import PlainError
 from tpl.files import write_atomically
 from tpl.meshes import Normalization
 from tpl.meshes.sdf import SdfSamples
-from tpl.rendering import Camera
+from tpl.rendering import Camera, composite
 from tpl.shapes import CATEGORIES, Shape
 from tpl.shapes.preprocessed import find_metadata
 
@@ -129,7 +129,7 @@ class Store:
             lines = metadata.read_text().splitlines()
             pictures = folder / "image" if (folder / "image").is_dir() else folder / "image_rgb"
             files = sorted(pictures.glob("*.png"), key=lambda file: int(file.stem))
-            images = np.stack([_on_white(Image.open(file)) for file in files])
+            images = np.stack([composite(np.asarray(Image.open(file).convert("RGBA"))) for file in files])
         except (OSError, ValueError) as error:
             remedy = "run `tpl prepare`" if shape.has_mesh else "it has no mesh to render, so give them by --views"
             raise StoreError(f"no readable {kind} views of {shape.id} in {folder}: {remedy}") from error
@@ -220,8 +220,3 @@ def _link(source: Path | str, target: Path | str) -> None:
         os.link(source, target)
     except OSError:  # another disk, or one that knows no links
         shutil.copy2(source, target)
-
-
-def _on_white(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    rgba = image.convert("RGBA")
-    return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))

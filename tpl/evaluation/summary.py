@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.stats import bootstrap
 
 from tpl.evaluation.results import ResultsError
 from tpl.evaluation.rows import COLUMNS, NO_VIEW, WORST
@@ -173,8 +174,8 @@ def bootstrap_mean(values: Float[np.ndarray, " n"], seed: int, resamples: int = 
     """The 95 % percentile interval of a mean; one value says nothing of its spread."""
     if len(values) < 2:
         return np.nan, np.nan
-    picks = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    rng = np.random.default_rng(seed)
+    low, high = bootstrap((values,), np.mean, n_resamples=resamples, method="percentile", rng=rng).confidence_interval
     return float(low), float(high)
 
 

@@ -16,6 +16,7 @@ from skimage.color import lab2rgb
 
 from tpl.geometry.marching import evaluate
 from tpl.geometry.primitives import SDF
+from tpl.rendering import composite
 
 INK = "#2b2b2b"
 PALE = "#d9d9d9"
@@ -192,19 +193,11 @@ def plot_triplets(
                 ax.text(0.5, 0.5, "none", ha="center", va="center", color="#8c8c8c", transform=ax.transAxes)
                 ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
             else:
-                ax.imshow(on_white(picture), interpolation="antialiased")
+                ax.imshow(composite(picture), interpolation="antialiased")
         if captions is not None:
             below = dict(ha="center", va="top", fontsize="small", transform=place[1].transAxes)
             place[1].text(0.5, -0.02, captions[number], **below).set_in_layout(False)
             place[1].text(0.5, -0.02, " ", **below)
-
-
-def on_white(picture: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "height width 3"]:
-    """Removes straight alpha, if there is any, by white paper."""
-    if picture.shape[-1] == 3:
-        return picture
-    alpha = picture[..., 3:] / 255
-    return np.round(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
 def error_colors(distance: Float[np.ndarray, " n"], limit: float | int) -> UInt8[np.ndarray, "n 3"]:

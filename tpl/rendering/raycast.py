@@ -333,16 +333,19 @@ def unit(vectors: Float[np.ndarray, "n m"], axis: int = 1) -> Float[np.ndarray, 
 
 
 def composite(
-    rgba: UInt8[np.ndarray, "*batch 4"], background: int | tuple[int, int, int] = 255
+    image: UInt8[np.ndarray, "*batch channels"], background: int | tuple[int, int, int] = 255
 ) -> UInt8[np.ndarray, "*batch 3"]:
     """An image, or many, on a plain background; blended in sRGB values, as browsers and Pillow do.
 
     Args:
-        rgba: Straight alpha.
+        image: Of 4 channels, the last of them straight alpha; one of 3 is opaque and stays as it is.
         background: Grey value or sRGB colour.
     """
-    alpha = rgba[..., 3:] / 255
-    return np.rint(rgba[..., :3] * alpha + np.asarray(background) * (1 - alpha)).astype(np.uint8)
+    if image.shape[-1] == 3:
+        return image
+    color, alpha = image[..., :3].astype(np.uint16), image[..., 3:].astype(np.uint16)
+    blended = color * alpha + np.asarray(background, np.uint16) * (255 - alpha)  # at most 255^2, which 16 bits hold
+    return ((blended + 127) // 255).astype(np.uint8)  # rounded: 255 is odd, so nothing lies halfway
 
 
 def contact_sheet(
@@ -357,7 +360,7 @@ def contact_sheet(
     """
     if not images or columns < 1:
         raise ValueError(f"a contact sheet needs images and columns: {len(images)} images, {columns} columns")
-    tiles = [composite(image) if image.shape[-1] == 4 else image for image in images]
+    tiles = [composite(image) for image in images]
     if len(sizes := {tile.shape for tile in tiles}) > 1:
         raise ValueError(f"the images of a contact sheet have one size, not {sorted(sizes)}")
     height, width, _ = tiles[0].shape

@@ -11,7 +11,8 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator
 
-from tpl.look.plotting import Picture, on_white
+from tpl.look.plotting import Picture
+from tpl.rendering import composite
 
 MARKERS = "osD^vPX*"
 COLORS = "#0173b2 #de8f05 #029e73 #d55e00 #cc78bc #8c5a2b #5b2a86 #7f7f7f #b5a900 #56b4e9".split()
@@ -73,7 +74,7 @@ def _rim(anchors: Float[np.ndarray, "n 2"], radius: float) -> Float[np.ndarray, 
 
 
 def _add_thumbnail(ax: Axes, picture: Picture, anchor: np.ndarray, seat: np.ndarray, color: tuple) -> None:
-    close = _cropped(on_white(picture))
+    close = _cropped(composite(picture))
     image = OffsetImage(close, zoom=38 / close.shape[0])
     line = dict(arrowstyle="-", color=color, linewidth=0.9, shrinkA=0, shrinkB=2)
     frame = dict(edgecolor=color, linewidth=1.2, boxstyle="round,pad=0.05,rounding_size=0.1")
