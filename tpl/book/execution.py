@@ -24,7 +24,7 @@ from tpl.book.manifest import SCENES, _entry, read_manifest, record
 from tpl.book.pairs import check_pair
 from tpl.book.parameters import chosen_parameters
 from tpl.errors import DEADLINE, OutOfTime
-from tpl.files import write_atomically
+from tpl.files import write_folder
 from tpl.look.scenes import FOLDER_VARIABLE
 
 # --- pairs
@@ -132,7 +132,7 @@ def _execute(
         os.replace(running, failed)
         raise BookError(f"chapter {chapter.name} {_reason(error)}; up to there it is {failed}") from error
     failed.unlink(missing_ok=True)
-    write_atomically(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))
+    write_folder(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))
     os.replace(running, folder / f"{chapter.name}.ipynb")
 
 

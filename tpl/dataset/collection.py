@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tpl.dataset.prepare import PrepareConfig, is_current, is_rejected, prepare
 from tpl.dataset.store import Store, StoreError
-from tpl.files import write_atomically
+from tpl.files import write_file
 from tpl.settings import validated
 from tpl.shapes import Shape, SourceOptions, list_shapes
 from tpl.shapes.shape import categories_of, check_category
@@ -147,7 +147,7 @@ def open_collection(
         raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
     text = config.model_dump_json(indent=1)
     if asked or not file.exists():
-        write_atomically(file, lambda path: path.write_text(text))
+        write_file(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
     if not all(collection.is_complete(check_category(category)) for category in categories):
         collection.prepare(categories, jobs)

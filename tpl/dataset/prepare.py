@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from tpl.dataset.store import Store, StoreError, check_space
 from tpl.dataset.workers import Lost, Pool, open_pool
-from tpl.files import write_atomically
+from tpl.files import write_file
 from tpl.meshes import CleanMesh, MeshError, Normalization, clean_mesh
 from tpl.meshes.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
@@ -133,7 +133,7 @@ def write_report(report: pd.DataFrame, file: Path) -> None:
     except (OSError, ValueError, AttributeError):  # none, or none of ours
         others = report[:0]
     whole = pd.concat([others.astype(object), report.astype(object)]) if len(others) else report
-    write_atomically(file, lambda path: whole.to_csv(path, index=False))
+    write_file(file, lambda path: whole.to_csv(path, index=False))
 
 
 def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from tpl.errors import DEADLINE, OutOfTime, PlainError
-from tpl.files import cut_into_parts, join_parts, write_atomically
+from tpl.files import cut_into_parts, join_parts, write_file
 from tpl.training.memory import keep_freed_memory
 
 SAVING = 5.0
@@ -303,7 +303,7 @@ def settled_steps(
     steps = int(torch.as_tensor(broadcast(found)).item())  # the first process's count is that of all
     if record is not None and accelerator.is_main_process:
         facts = {"steps": steps, "minutes": minutes, "seconds_per_step": seconds}
-        write_atomically(record, lambda path: path.write_text(json.dumps(facts)))
+        write_file(record, lambda path: path.write_text(json.dumps(facts)))
     return steps
 
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from tpl.errors import PlainError
-from tpl.files import cut_into_parts, read_whole, write_atomically
+from tpl.files import cut_into_parts, read_whole, write_file
 from tpl.provenance import describe_run
 from tpl.training.loop import Group, TrainingConfig, accelerator_on, fit
 
@@ -66,18 +66,18 @@ class RunFolder:
                 f"it is kept as {aside.name}, and the training starts anew",
                 stacklevel=3,
             )
-        write_atomically(file, lambda path: path.write_text(json.dumps(wanted, indent=1)))
+        write_file(file, lambda path: path.write_text(json.dumps(wanted, indent=1)))
         return False
 
     def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float) -> None:
         """Writes the result of a training; `run.json`, which says that it is whole, comes last."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
         file = self.path / "model.safetensors"
-        write_atomically(file, lambda path: safetensors.torch.save_file(tensors, str(path)))
+        write_file(file, lambda path: safetensors.torch.save_file(tensors, str(path)))
         cut_into_parts(file)
-        write_atomically(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
+        write_file(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
         facts = json.dumps(describe_run(next(weights.parameters()).device, seconds), indent=1)
-        write_atomically(self.path / "run.json", lambda path: path.write_text(facts))
+        write_file(self.path / "run.json", lambda path: path.write_text(facts))
         shutil.rmtree(self.state, ignore_errors=True)
 
     def load(self, weights: nn.Module) -> pd.DataFrame:
