@@ -36,9 +36,10 @@ from tpl.training import (
     train_regression,
 )
 from tpl.training.embedding import decoder_groups, draw_rows, output_steps, parts_of_a_step, project_to_ball, warp_terms
-from tpl.training.loop import Group, ShareError, TrainingConfig, half_precision, latest_state, rate_factor
+from tpl.training.loop import Group, ShareError, TrainingConfig, half_precision, rate_factor
 from tpl.training.presets import embedding_config, regression_config
 from tpl.training.side_by_side import training_device
+from tpl.training.states import latest_state
 
 RADII = (0.3, 0.5, 0.7)
 MODEL = DeepImplicitTemplateConfig(

@@ -4,11 +4,9 @@ import copy
 import json
 import math
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -24,8 +22,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from tpl.errors import DEADLINE, OutOfTime, PlainError
-from tpl.files import cut_into_parts, join_parts, write_file
+from tpl.files import write_file
 from tpl.training.memory import keep_freed_memory
+from tpl.training.states import load_state, save_state
 
 SAVING = 5.0
 """Seconds that are kept free before a deadline, for saving a state."""
@@ -76,6 +75,7 @@ def fit(
     label: str = "",
     progress: bool = True,
     parts: int = 1,
+    about: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Minimises the sum of an objective's terms.
 
@@ -107,6 +107,7 @@ def fit(
         parts: In how many parts a batch's shapes are taken, one after the other: a step then needs the memory of one
             part. The gradient is the mean of the parts', so that of the whole batch as far as terms are means over
             shapes.
+        about: What is learnt from what: each saved state says it, so that nobody takes it for another training's.
 
     Returns:
         The learning curve: a row every `log_every` steps with `step`, `seconds`, the mean of each term since the
@@ -128,12 +129,7 @@ def fit(
     half = half_precision(config.precision, device)
     prepared, *optimizers = accelerator.prepare(objective, *optimizers)
     prepared.train()
-    history, first = [], 0
-    if state is not None and (saved := latest_state(state)):
-        with _whole(saved) as folder:
-            accelerator.load_state(str(folder), load_kwargs={"weights_only": True})
-        history = pd.read_csv(saved / "history.csv").to_dict("records")
-        first = json.loads((saved / "progress.json").read_text())["step"]
+    first, history = (0, []) if state is None else load_state(accelerator, state)
 
     generator = torch.Generator(device)
 
@@ -191,7 +187,7 @@ def fit(
             since_saved, late = step + 1 - saved_at, state is not None and is_late(accelerator, needed)
             if state is not None and (late or since_saved >= config.save_every) and step + 1 < steps:
                 saved_at = step + 1
-                _save_state(accelerator, state, step + 1, history)
+                save_state(accelerator, state, {"step": step + 1, "of": about}, history)
                 if late:
                     raise OutOfTime(
                         f"{label or 'the training'} has done {step + 1} of {steps} steps and is saved; the time given "
@@ -333,36 +329,3 @@ def half_precision(precision: str, device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported()
     # On a CPU bfloat16 pays only with instructions for it; without them it is emulated and slower.
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def latest_state(folder: Path) -> Path | None:
-    """The newest whole state below a folder; a state half-written when the process died does not count."""
-    states = [path for path in folder.glob("[0-9]*") if path.is_dir()]
-    return max(states, key=lambda path: int(path.name), default=None)
-
-
-def _save_state(accelerator: Accelerator, folder: Path, step: int, history: list[dict]) -> None:
-    partial, whole = folder / f".partial-{step}", folder / f"{step:08d}"
-    if accelerator.is_main_process:
-        shutil.rmtree(partial, ignore_errors=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(partial))
-    accelerator.wait_for_everyone()
-    if not accelerator.is_main_process:
-        return
-    for file in list(partial.iterdir()):
-        cut_into_parts(file)
-    pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
-    (partial / "progress.json").write_text(json.dumps({"step": step}))
-    os.replace(partial, whole)  # the move is what makes it a state
-    for older in folder.glob("[0-9]*"):
-        if older != whole:
-            shutil.rmtree(older)
-
-
-@contextmanager
-def _whole(saved: Path) -> Iterator[Path]:
-    """A saved state with its files joined again from the parts that they were cut into."""
-    with tempfile.TemporaryDirectory() as folder:
-        join_parts(saved, Path(folder))
-        yield Path(folder)
