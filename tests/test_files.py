@@ -1,7 +1,13 @@
 """Outputs are whole, on disk, of the umask's mode, and never take the place of something of another kind."""
 
+import json
 import os
+import platform
+import re
+import shutil
+import signal
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -10,7 +16,7 @@ import torch
 from PIL import Image
 
 from tpl.__main__ import main
-from tpl.files import OutputError, write_file, write_folder
+from tpl.files import BusyError, OutputError, alone_in, write_file, write_folder
 
 
 def fill(folder):
@@ -166,3 +172,46 @@ def test_what_a_link_leads_to_keeps_its_mode(tmp_path):
     assert stat.S_IMODE((tmp_path / "theirs").stat().st_mode) == 0o400
     write_file(tmp_path / "soft", lambda path: path.write_text("ours"))
     assert (tmp_path / "theirs").read_text() == "read only" and not (tmp_path / "soft").is_symlink()
+
+
+WORKS = """
+import sys, time
+from pathlib import Path
+from tpl.files import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("in", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_who_comes_second_hears_who_works_there_and_a_killed_one_is_not_in_the_way(tmp_path):
+    command = [sys.executable, "-c", WORKS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout and other.stdout.readline() == "in\n"
+        said = rf"^process {other.pid} on {re.escape(platform.node())} has been working in {tmp_path} since 20.+ \(.+\)"
+        with pytest.raises(BusyError, match=said + ": wait until it has ended, or end it$"), alone_in(tmp_path):
+            pass
+        other.send_signal(signal.SIGKILL)
+    with alone_in(tmp_path):
+        assert json.loads((tmp_path / ".lock").read_text())["process"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_beside_a_folder_outlasts_its_removal(tmp_path):
+    folder, lock = tmp_path / "run", tmp_path / ".run.lock"
+    with alone_in(folder, lock):
+        folder.mkdir()
+        shutil.rmtree(folder)
+        with pytest.raises(BusyError, match="has been working in"), alone_in(folder, lock):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_of_one_launch_wait_for_each_other(tmp_path, monkeypatch):
+    for name, value in {"LOCAL_RANK": "0", "MASTER_ADDR": "here", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    works = WORKS.replace("600", "2.5")
+    with subprocess.Popen([sys.executable, "-c", works, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout and other.stdout.readline() == "in\n"
+        with alone_in(tmp_path):
+            assert other.wait(timeout=60) == 0

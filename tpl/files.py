@@ -1,14 +1,21 @@
 """Files and folders that are whole and on disk or not there, and large ones in parts that travel."""
 
 import hashlib
+import json
 import os
+import platform
+import shlex
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tpl.errors import PlainError
 
@@ -103,6 +110,72 @@ def _flush(path: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class BusyError(PlainError):
+    """Another process works on the same folder; the message says which, where and since when."""
+
+
+@contextmanager
+def alone_in(folder: Path, lock: Path | None = None) -> Iterator[None]:
+    """Keeps other processes from working on a folder as long as this one does, and tells them who it is.
+
+    The system takes the lock off whoever ends, however that happens. Processes of one `accelerate launch` wait for each
+    other, since all of them do the same.
+
+    Args:
+        folder: What is worked on.
+        lock: The lock's file, where `<folder>/.lock` would not do: one beside the folder outlasts its removal.
+
+    Raises:
+        BusyError: Another process is there.
+    """
+    lock = lock or folder / ".lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock, timeout=1, poll_interval=0.05)  # a second for who is just ending
+    while not held.is_locked:
+        try:
+            held.acquire()
+        except Timeout:
+            there = _who(lock)
+            if not there["launch"] or there["launch"] != _launch():
+                told = "process {process} on {host} has been working in {folder} since {since} ({command})"
+                raise BusyError(
+                    f"{told.format_map(there | {'folder': folder})}: wait until it has ended, or end it"
+                ) from None
+    try:
+        lock.write_text(json.dumps(_me()))
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # who waits for the file that was there sees that it is gone, and asks anew
+        held.release()
+
+
+def _me() -> dict[str, Any]:
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return {
+        "process": os.getpid(),
+        "host": platform.node(),
+        "since": time.strftime("%Y-%m-%d %H:%M"),
+        "command": shlex.join([name, *sys.argv[1:]]),
+        "launch": _launch(),
+    }
+
+
+def _who(lock: Path) -> dict[str, Any]:
+    unknown = {"process": "?", "host": "this or another machine", "since": "now", "command": "unknown", "launch": ""}
+    try:
+        return unknown | json.loads(lock.read_text())
+    except (OSError, ValueError):  # it has only just come, or goes
+        return unknown
+
+
+def _launch() -> str:
+    """What the processes of one `accelerate launch` have in common; nothing without one."""
+    if "LOCAL_RANK" not in os.environ:
+        return ""
+    return f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
 
 
 def beside(folder: str, source: str) -> str:

@@ -18,7 +18,7 @@ from test_training import SMALL, balls, disks
 from tpl import files
 from tpl.dataset.batches import SDFTable
 from tpl.errors import DEADLINE, OutOfTime
-from tpl.files import cut_into_parts, join_parts, read_whole
+from tpl.files import BusyError, cut_into_parts, join_parts, read_whole
 from tpl.models import DeepImplicitTemplateConfig
 from tpl.training import (
     EmbeddingConfig,
@@ -273,6 +273,22 @@ def test_a_run_whose_folder_was_removed_under_it_is_whole_at_its_end(tmp_path):
     run = train_embedding(
         Removed(whole.samples, whole.outside, whole.cross), config, tmp_path / "run", "balls", progress=False
     )
+    assert torch.equal(load_embedding(tmp_path / "run").codes, run.codes)
+
+
+def test_a_second_training_in_a_folder_is_refused_and_disturbs_nothing(tmp_path):
+    config, whole = SMALL.model_copy(update={"epochs": 2}), balls()
+
+    class Contested(SDFTable):
+        def draw(self, *given):
+            for wanted in (config, config.model_copy(update={"epochs": 7})):
+                with pytest.raises(BusyError, match=f"process {os.getpid()} on .* has been working in {tmp_path}"):
+                    train_embedding(balls(), wanted, tmp_path / "run", "balls", progress=False)
+            return super().draw(*given)
+
+    table = Contested(whole.samples, whole.outside, whole.cross)
+    run = train_embedding(table, config, tmp_path / "run", "balls", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert torch.equal(load_embedding(tmp_path / "run").codes, run.codes)
 
 

@@ -15,7 +15,8 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from tpl.errors import PlainError
-from tpl.files import cut_into_parts, read_whole, write_file
+from tpl.files import BusyError, alone_in, cut_into_parts, read_whole, write_file
 from tpl.provenance import describe_run
 from tpl.training.loop import Group, TrainingConfig, accelerator_on, fit
 from tpl.training.states import read_progress
@@ -176,16 +179,38 @@ def train_or_load(
         return fit(objective, draw, groups, config, steps, **options)
     run = RunFolder(folder)
     accelerator = accelerator_on(next(objective.parameters()).device)
-    with accelerator.main_process_first():  # the others find its configuration
-        finished = run.begin(config, data)
-    if finished:
-        return run.load(objective)
-    start = time.perf_counter()
-    history = fit(objective, draw, groups, config, steps, run.state, about=run.about, **options)
-    if accelerator.is_main_process:
-        run.finish(objective, history, time.perf_counter() - start)
-    accelerator.wait_for_everyone()
+    with _alone(run, accelerator):
+        with accelerator.main_process_first():  # the others find its configuration
+            finished = run.begin(config, data)
+        if finished:
+            return run.load(objective)
+        start = time.perf_counter()
+        history = fit(objective, draw, groups, config, steps, run.state, about=run.about, **options)
+        if accelerator.is_main_process:
+            run.finish(objective, history, time.perf_counter() - start)
+        accelerator.wait_for_everyone()
     return history
+
+
+@contextmanager
+def _alone(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+    """Keeps other trainings out of a run folder; of processes that train together, the first does for all.
+
+    The lock lies beside the folder, so that it holds while the folder is set aside, or removed by somebody.
+
+    Raises:
+        BusyError: Another training is there; all processes learn of it.
+    """
+    with ExitStack() as held:
+        busy = ""
+        if accelerator.is_main_process:
+            try:
+                held.enter_context(alone_in(run.path, run.path.with_name(f".{run.path.name}.lock")))
+            except BusyError as error:
+                busy = str(error)
+        if busy := broadcast_object_list([busy])[0]:
+            raise BusyError(busy)
+        yield
 
 
 def _read_json(file: Path) -> dict[str, Any]:
