@@ -28,6 +28,7 @@ from tpl.training import (
     embedding_config,
     fit,
     load_embedding,
+    precision,
     regression_config,
     train_embedding,
     train_regression,
@@ -129,6 +130,9 @@ class Clock:
 
     now = 1e9
 
+    def __call__(self, device: torch.device) -> float:
+        return self.now
+
     def time(self) -> float:
         return self.now
 
@@ -151,6 +155,7 @@ class Slow(torch.nn.Module):
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr("tpl.training.loop.time", clock)
+    monkeypatch.setattr("tpl.training.loop.clock", clock)
     return clock
 
 
@@ -274,6 +279,57 @@ def test_a_run_whose_folder_was_removed_under_it_is_whole_at_its_end(tmp_path):
         Removed(whole.samples, whole.outside, whole.cross), config, tmp_path / "run", "balls", progress=False
     )
     assert torch.equal(load_embedding(tmp_path / "run").codes, run.codes)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Stands in for the clock: sets what a product takes in bfloat16, where it takes a second in fp32."""
+
+    def set_seconds(seconds: float) -> None:
+        precision.bfloat16_is_faster.cache_clear()
+        monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+        monkeypatch.setattr(precision, "product_seconds", lambda half, device: seconds if half else 1.0)
+
+    yield set_seconds
+    precision.bfloat16_is_faster.cache_clear()
+
+
+@pytest.mark.parametrize(("seconds", "half"), [(1.7, False), (0.95, False), (0.5, True)])
+def test_bfloat16_is_chosen_where_it_is_faster_and_not_where_there_are_instructions_for_it(timed, seconds, half):
+    timed(seconds)
+    assert precision.half_precision("auto", torch.device("cpu")) == half
+    assert precision.half_precision("bf16", torch.device("cpu"))
+    assert not precision.half_precision("fp32", torch.device("cpu"))
+
+
+def test_the_clock_is_asked_once_and_leaves_randomness_alone(monkeypatch):
+    precision.bfloat16_is_faster.cache_clear()
+    asked, seconds = [], precision.product_seconds
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(precision, "POINTS", 16)
+    monkeypatch.setattr(precision, "product_seconds", lambda *given: asked.append(given) or seconds(*given))
+    before = torch.get_rng_state()
+    for _ in range(3):
+        precision.half_precision("auto", torch.device("cpu"))
+    assert [half for half, _ in asked] == [True, False]
+    assert torch.equal(before, torch.get_rng_state())
+    precision.bfloat16_is_faster.cache_clear()
+
+
+@pytest.mark.parametrize("first", ["bf16", "fp32"])
+def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path, monkeypatch, timed, first):
+    """As where it goes on on a machine that is faster in the other one."""
+    config = SMALL.model_copy(update={"epochs": 20, "precision": "auto"})
+    timed(0.1 if first == "bf16" else 9.0)
+    with monkeypatch.context() as late:
+        late.setenv(DEADLINE, str(time.time() - 1))
+        with pytest.raises(OutOfTime):
+            train_embedding(balls(), config, tmp_path / "run", "balls", progress=False)
+    timed(9.0 if first == "bf16" else 0.1)
+    resumed = train_embedding(balls(), config, tmp_path / "run", "balls", progress=False)
+    assert RunFolder(tmp_path / "run").facts()["precision"] == first
+    asked = config.model_copy(update={"precision": first})
+    assert torch.equal(resumed.codes, train_embedding(balls(), asked, progress=False).codes)
 
 
 def test_a_second_training_in_a_folder_is_refused_and_disturbs_nothing(tmp_path):

@@ -36,7 +36,8 @@ from tpl.training import (
     train_regression,
 )
 from tpl.training.embedding import decoder_groups, draw_rows, output_steps, parts_of_a_step, project_to_ball, warp_terms
-from tpl.training.loop import Group, ShareError, TrainingConfig, half_precision, rate_factor
+from tpl.training.loop import Group, ShareError, TrainingConfig, rate_factor
+from tpl.training.precision import half_precision
 from tpl.training.presets import embedding_config, regression_config
 from tpl.training.side_by_side import training_device
 from tpl.training.states import latest_state

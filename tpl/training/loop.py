@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from tpl.errors import DEADLINE, OutOfTime, PlainError
 from tpl.files import write_file
 from tpl.training.memory import keep_freed_memory
+from tpl.training.precision import clock, half_precision
 from tpl.training.states import load_state, save_state
 
 SAVING = 5.0
@@ -187,7 +188,7 @@ def fit(
             since_saved, late = step + 1 - saved_at, state is not None and is_late(accelerator, needed)
             if state is not None and (late or since_saved >= config.save_every) and step + 1 < steps:
                 saved_at = step + 1
-                save_state(accelerator, state, {"step": step + 1, "of": about}, history)
+                save_state(accelerator, state, {"step": step + 1, "precision": config.precision, "of": about}, history)
                 if late:
                     raise OutOfTime(
                         f"{label or 'the training'} has done {step + 1} of {steps} steps and is saved; the time given "
@@ -288,10 +289,10 @@ def settled_steps(
     numbers = [100 * (2 * stage + 1) for stage in range(MEASURED)]
     for number in [numbers[-1]] * WARM_UP:
         take(number, 200 * MEASURED)
-    start = _clock(accelerator.device)
+    start = clock(accelerator.device)
     for number in numbers:
         take(number, 200 * MEASURED)
-    seconds = (_clock(accelerator.device) - start) / MEASURED
+    seconds = (clock(accelerator.device) - start) / MEASURED
     objective.load_state_dict(before[0])
     for optimizer, state in zip(optimizers, before[1], strict=True):
         optimizer.load_state_dict(state)
@@ -303,13 +304,6 @@ def settled_steps(
     return steps
 
 
-def _clock(device: torch.device) -> float:
-    """Seconds, once the device has finished what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 def rate_factor(config: TrainingConfig, done: float) -> float:
     """By what the learning rates are multiplied when this share of the training is done."""
     if done < config.warmup:
@@ -319,13 +313,3 @@ def rate_factor(config: TrainingConfig, done: float) -> float:
     if config.schedule == "halving":
         return 0.5 ** math.floor(done * config.halvings)
     return 1.0
-
-
-def half_precision(precision: str, device: torch.device) -> bool:
-    """Whether matrices are multiplied in bfloat16; "auto" is yes where that is faster."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    # On a CPU bfloat16 pays only with instructions for it; without them it is emulated and slower.
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

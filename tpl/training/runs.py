@@ -4,7 +4,7 @@ runs/<name>/<category>/<phase>/
     config.json         what was asked, and the hash of the data it was asked of
     model.safetensors   the weights; if it is large, model.safetensors.part000 and so on, each below 16 MB
     history.csv         the learning curve
-    run.json            written last: device, versions, seconds, peak memory, git commit
+    run.json            written last: device, versions, seconds, peak memory, git commit, chosen precision
     state/              while it trains: the last saved state, which says what it is of
     steps.json          how many steps the time given was found to be, where minutes were given
 """
@@ -33,6 +33,7 @@ from tpl.errors import PlainError
 from tpl.files import BusyError, alone_in, cut_into_parts, read_whole, write_file
 from tpl.provenance import describe_run
 from tpl.training.loop import Group, TrainingConfig, accelerator_on, fit
+from tpl.training.precision import half_precision
 from tpl.training.states import read_progress
 
 
@@ -69,7 +70,7 @@ class RunFolder:
         self._write_config()
         return False
 
-    def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float) -> None:
+    def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float, precision: str) -> None:
         """Writes the result of a training; `run.json`, which says that it is whole, comes last."""
         if not (self.path / "config.json").exists():  # removed while it trained
             self._write_config()
@@ -78,8 +79,8 @@ class RunFolder:
         write_file(file, lambda path: safetensors.torch.save_file(tensors, str(path)))
         cut_into_parts(file)
         write_file(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
-        facts = json.dumps(describe_run(next(weights.parameters()).device, seconds), indent=1)
-        write_file(self.path / "run.json", lambda path: path.write_text(facts))
+        facts = {**describe_run(next(weights.parameters()).device, seconds), "precision": precision}
+        write_file(self.path / "run.json", lambda path: path.write_text(json.dumps(facts, indent=1)))
         shutil.rmtree(self.state, ignore_errors=True)
 
     def load(self, weights: nn.Module) -> pd.DataFrame:
@@ -117,7 +118,7 @@ class RunFolder:
         return {name: value for name, value in stored.items() if name != "data"}
 
     def facts(self) -> dict[str, Any]:
-        """What `run.json` says: device, versions, seconds, peak memory, git commit."""
+        """What `run.json` says: device, versions, seconds, peak memory, git commit, the precision that was chosen."""
         self._require_finished()
         return _read_json(self.path / "run.json")
 
@@ -184,12 +185,22 @@ def train_or_load(
             finished = run.begin(config, data)
         if finished:
             return run.load(objective)
+        config = config.model_copy(update={"precision": _settled_precision(config, run, accelerator)})
         start = time.perf_counter()
         history = fit(objective, draw, groups, config, steps, run.state, about=run.about, **options)
         if accelerator.is_main_process:
-            run.finish(objective, history, time.perf_counter() - start)
+            run.finish(objective, history, time.perf_counter() - start, config.precision)
         accelerator.wait_for_everyone()
     return history
+
+
+def _settled_precision(config: TrainingConfig, run: RunFolder, accelerator: Accelerator) -> str:
+    """What a training multiplies in from its first step to its last, wherever it goes on; one choice for all processes.
+
+    Saved states know it, so that the weights do not depend on where a training was interrupted.
+    """
+    chosen = "bf16" if half_precision(config.precision, accelerator.device) else "fp32"
+    return broadcast_object_list([read_progress(run.state).get("precision", chosen)])[0]
 
 
 @contextmanager
