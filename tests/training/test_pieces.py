@@ -33,7 +33,8 @@ from tpl.training import (
     train_embedding,
     train_regression,
 )
-from tpl.training.loop import SAVING, Group
+from tpl.training.budget import SAVING
+from tpl.training.loop import Group
 from tpl.training.states import latest_state
 
 PROFILE = Path(__file__).parents[2] / "book" / "profiles" / "standard"
@@ -154,8 +155,8 @@ class Slow(torch.nn.Module):
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("tpl.training.loop.time", clock)
-    monkeypatch.setattr("tpl.training.loop.clock", clock)
+    for name in ("budget.time", "budget.clock", "curve.time"):
+        monkeypatch.setattr(f"tpl.training.{name}", clock)
     return clock
 
 

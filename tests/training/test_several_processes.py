@@ -16,7 +16,7 @@ from tpl.dataset.batches import SDFBatch, SDFTable
 from tpl.errors import DEADLINE, OutOfTime
 from tpl.files import alone_in
 from tpl.training.embedding import EmbeddingConfig, EmbeddingObjective, train_embedding
-from tpl.training.loop import ShareError, gathered, share
+from tpl.training.sharing import ShareError, gathered, share
 
 SMALL = {
     "model": {

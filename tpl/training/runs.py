@@ -32,8 +32,9 @@ from torch import nn
 from tpl.errors import PlainError
 from tpl.files import BusyError, alone_in, cut_into_parts, read_whole, write_file
 from tpl.provenance import describe_run
-from tpl.training.loop import Group, TrainingConfig, accelerator_on, fit
+from tpl.training.loop import Group, TrainingConfig, fit
 from tpl.training.precision import half_precision
+from tpl.training.sharing import accelerator_on
 from tpl.training.states import read_progress
 
 
