@@ -17,7 +17,7 @@ from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, Encoder
 from tpl.models.encoder import resnet18_trunk
 from tpl.training.contrastive import ContrastiveConfig, SimCLR, draw_view_pairs
 from tpl.training.embedding import EmbeddingRun, draw_rows
-from tpl.training.loop import half_precision
+from tpl.training.precision import half_precision
 from tpl.training.regression import RegressionConfig, RegressionObjective
 
 SIZES = {64: 24, 128: 12, 224: 6}  # pixels a side, and images in a step

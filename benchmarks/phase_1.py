@@ -17,8 +17,10 @@ from benchmarks.measuring import interleaved, matrix_peak, table
 from tpl.losses import CURRICULUM, curriculum_l1
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
 from tpl.training.embedding import EmbeddingConfig, decoder_groups, output_steps, parts_of_a_step
-from tpl.training.loop import half_precision, make_optimizers, share
+from tpl.training.loop import make_optimizers
 from tpl.training.memory import keep_freed_memory
+from tpl.training.precision import half_precision
+from tpl.training.sharing import share
 
 Sizes = tuple[int, int, int]
 PAPER = "256, 512, 256 (paper)"

@@ -20,7 +20,7 @@ from tpl.dataset.collection import Collection, CollectionConfig, is_collection, 
 from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.workers import TIMEOUT
 from tpl.errors import OutOfTime
-from tpl.files import beside, write_atomically
+from tpl.files import beside, check_file, write_file
 from tpl.meshes import check_writable, write_mesh
 from tpl.settings import Preset
 from tpl.shapes import SourceOptions
@@ -109,6 +109,8 @@ def data(
         jobs: Processes that read; -1 is one a core.
     """
     categories = categories_of(category)
+    if output:
+        check_file(output)
     if is_collection(folder):
         report = check_collection(open_collection(folder), categories, measured, jobs)
     else:
@@ -116,7 +118,7 @@ def data(
         report = check_shapenet(options, categories, prepare, measured, jobs)
     print(report.text())
     if output:
-        write_atomically(output, lambda path: report.rows.to_csv(path, index=False))
+        write_file(output, lambda path: report.rows.to_csv(path, index=False))
     if not report.usable:
         raise ValueError(f"nothing in {folder} can be used")
 
@@ -245,10 +247,12 @@ def reconstruct(
     check_writable(output)
     if preview and preview.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise photos.ImageError(f"{preview}: a preview is written as .png or .jpg; give the file one of these endings")
+    if preview:
+        check_file(preview)
     mesh, photo = photos.reconstruct(image, check_category(category), runs, mask, rectangle, phase, resolution)
     if preview:
         picture = Image.fromarray(photos.preview(photo))
-        write_atomically(preview, lambda path: picture.save(path))
+        write_file(preview, lambda path: picture.save(path))
     write_mesh(mesh, output)
     for note in photo.notes:
         print(f"note: {note}")

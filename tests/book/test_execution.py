@@ -18,7 +18,7 @@ from tpl.book.parameters import chosen_parameters, converted, parameters
 from tpl.book.publishing import cleaned, executed_notebooks, publish
 from tpl.book.site import broken_links, build_site, facts, stage
 from tpl.errors import OutOfTime
-from tpl.files import beside
+from tpl.files import BusyError, alone_in, beside
 from tpl.look.scenes import MIME
 
 KNOWN = {"side": 2.0, "count": 3, "color": "red", "fail": False}
@@ -178,6 +178,12 @@ def test_what_a_reader_can_mend_stops_a_chapter_with_its_sentence_alone(mini_boo
     failed = nbformat.read(mini_book.run_folder("quick") / "01_cubes.failed.ipynb", as_version=4)
     errors = [o for cell in failed.cells for o in cell.get("outputs", []) if o["output_type"] == "error"]
     assert [error["traceback"] for error in errors] == [[f"ResultsError: {sentence}"]]
+
+
+def test_two_processes_do_not_execute_one_run(mini_book):
+    with alone_in(mini_book.run_folder("smoke")), pytest.raises(BusyError, match="has been working in"):
+        run_chapters(mini_book, ["01"], "smoke")
+    assert read_manifest(mini_book.run_folder("smoke")) == {}
 
 
 def test_a_run_out_of_time_keeps_what_is_done_and_goes_on(mini_book):

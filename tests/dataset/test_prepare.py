@@ -12,6 +12,7 @@ from PIL import Image
 from tpl.dataset.collection import CollectionConfig, open_collection, options_of
 from tpl.dataset.prepare import PrepareConfig, cross_pool, prepare, prepare_shape
 from tpl.dataset.store import Store, StoreError, check_space
+from tpl.files import BusyError
 from tpl.geometry.primitives import sphere
 from tpl.meshes.sdf import SdfSamples, signed_distance
 from tpl.rendering import Camera
@@ -93,6 +94,21 @@ def test_a_failure_is_a_row_with_its_reason_and_stops_nothing(prepared):
     assert report.status.tolist() == ["made", "made", "made", "failed", "made"]
     assert report.reason[3] == "ValueError: this mesh lost its faces"
     assert report.shape_id.tolist() == [one.id for one in shapes]
+
+
+def test_two_processes_do_not_prepare_in_one_folder(tmp_path):
+    store, config = Store(tmp_path), SMALL.model_copy(update={"cross_samples": 0})
+
+    def contested() -> trimesh.Trimesh:
+        with pytest.raises(BusyError, match=f"process {os.getpid()} on .* has been working in {tmp_path}"):
+            prepare(BALLS[1:], store, config, jobs=1)
+        with pytest.raises(BusyError):
+            open_collection(tmp_path, config=CollectionConfig())  # what is prepared would not be what it says
+        return ball(0.3)
+
+    report = prepare([shape("contested", contested)], store, config, jobs=1)
+    assert report.status.tolist() == ["made"], report.reason.tolist()
+    assert not (tmp_path / ".lock").exists() and not (tmp_path / "collection.json").exists()
 
 
 def test_cross_samples_lie_near_the_others_and_are_this_shapes_distances(prepared):

@@ -13,8 +13,8 @@ from tpl.models.encoder import resnet18_trunk
 from tpl.training import RunError, TrainingInterrupted, load_end_to_end, train_end_to_end
 from tpl.training.embedding import EmbeddingConfig, EmbeddingRun, train_embedding
 from tpl.training.end_to_end import EndToEndConfig, EndToEndObjective
-from tpl.training.loop import latest_state
 from tpl.training.presets import END_TO_END, UPRIGHT, embedding_config, end_to_end_config
+from tpl.training.states import latest_state
 
 RADII = (0.3, 0.36, 0.42, 0.54, 0.6, 0.66)
 UNSEEN = 0.48

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import yaml
 from test_training import SMALL, balls, disks
 
 from tpl import files
+from tpl.dataset.batches import SDFTable
 from tpl.errors import DEADLINE, OutOfTime
-from tpl.files import cut_into_parts, join_parts, read_whole
+from tpl.files import BusyError, cut_into_parts, join_parts, read_whole
+from tpl.models import DeepImplicitTemplateConfig
 from tpl.training import (
     EmbeddingConfig,
     RegressionConfig,
@@ -25,11 +28,14 @@ from tpl.training import (
     embedding_config,
     fit,
     load_embedding,
+    precision,
     regression_config,
     train_embedding,
     train_regression,
 )
-from tpl.training.loop import SAVING, Group, latest_state
+from tpl.training.budget import SAVING
+from tpl.training.loop import Group
+from tpl.training.states import latest_state
 
 PROFILE = Path(__file__).parents[2] / "book" / "profiles" / "standard"
 TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=4, template_hidden=8, template_layers=2)
@@ -88,7 +94,7 @@ def test_the_profile_killed_between_and_inside_pieces_ends_with_the_bits_of_an_u
         late.setenv(DEADLINE, str(time.time() - 1))
         with pytest.raises(OutOfTime, match=f"has done 5 of {steps} steps and is saved"):
             profile(pieces)
-    (pieces / "chairs" / "encoder").mkdir()
+    RunFolder(pieces / "chairs" / "encoder").begin(PHASE_2.model_copy(update={"seed": 0}), "disks")
     (pieces / "chairs" / "encoder" / "steps.json").write_text('{"steps": 60}')  # as if settled: long enough to be met
     killed(pieces, "chairs/encoder/state/0*")  # inside a training
     with monkeypatch.context() as late:
@@ -100,7 +106,8 @@ def test_the_profile_killed_between_and_inside_pieces_ends_with_the_bits_of_an_u
     assert list(map(str, found)) == ["chairs/embedding", "chairs/encoder", "sofas/embedding", "sofas/encoder"]
     for folder in found:  # the number of steps depends on the clock: the other run gets what was settled
         (straight / folder).mkdir(parents=True)
-        (straight / folder / "steps.json").write_bytes((pieces / folder / "steps.json").read_bytes())
+        for name in ("config.json", "steps.json"):
+            (straight / folder / name).write_bytes((pieces / folder / name).read_bytes())
     profile(straight)
     for folder in found:
         one, other = ((runs / folder / "model.safetensors").read_bytes() for runs in (straight, pieces))
@@ -124,6 +131,9 @@ class Clock:
 
     now = 1e9
 
+    def __call__(self, device: torch.device) -> float:
+        return self.now
+
     def time(self) -> float:
         return self.now
 
@@ -145,7 +155,8 @@ class Slow(torch.nn.Module):
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("tpl.training.loop.time", clock)
+    for name in ("budget.time", "budget.clock", "curve.time"):
+        monkeypatch.setattr(f"tpl.training.{name}", clock)
     return clock
 
 
@@ -197,15 +208,145 @@ def test_a_state_in_whole_files_is_gone_on_from(tmp_path, monkeypatch):
     assert torch.equal(train_embedding(balls(), config, tmp_path / "run", progress=False).codes, straight.codes)
 
 
-def test_a_run_of_before_a_field_was_there_is_still_its_run(tmp_path):
-    folder = RunFolder(tmp_path / "run")
-    folder.begin(SMALL, "balls")
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    del config["budget_minutes"]
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
-    folder.begin(SMALL, "balls")  # a warning, which is an error here, would say that it is another
-    with pytest.warns(UserWarning, match="budget_minutes: None there, 2.0 here"):
-        folder.begin(SMALL.model_copy(update={"budget_minutes": 2.0}), "balls")
+@pytest.mark.parametrize("path", [["budget_minutes"], ["model", "dropout"], ["model"]])
+def test_a_run_of_before_a_field_was_there_is_still_its_run(tmp_path, path):
+    """What a configuration has got since was trained with its default, in whatever part of it."""
+    config = SMALL.model_copy(update={"model": DeepImplicitTemplateConfig(warp_hidden=512)})
+    folder, file = RunFolder(tmp_path / "run"), tmp_path / "run" / "config.json"
+    folder.begin(config, "balls")
+    stored = json.loads(file.read_text())
+    *parts, field = path
+    inner = stored
+    for part in parts:
+        inner = inner[part]
+    del inner[field]
+    file.write_text(json.dumps(stored))
+    folder.begin(config, "balls")  # a warning, which is an error here, would say that it is another
+    with pytest.warns(UserWarning, match=r"another configuration \(budget_minutes: 0.0 there, 2.0 here\)"):
+        folder.begin(config.model_copy(update={"budget_minutes": 2.0}), "balls")
+
+
+def interrupted(folder: Path, monkeypatch, config=SMALL) -> Path:
+    """A training that has saved a state, and whose folder has lost its configuration: what `rm -r` leaves of one."""
+    with monkeypatch.context() as late:
+        late.setenv(DEADLINE, str(time.time() - 1))
+        with pytest.raises(OutOfTime):
+            train_embedding(balls(), config, folder, "balls", progress=False)
+    (folder / "config.json").unlink()
+    assert latest_state(folder / "state")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "said"),
+    [({"epochs": 24}, "balls", "epochs: 20 there, 24 here"), ({}, "others", "data: balls there, others here")],
+)
+def test_a_state_of_another_training_is_set_aside(tmp_path, monkeypatch, changes, data, said):
+    config = SMALL.model_copy(update={"epochs": 20})
+    folder, wanted = interrupted(tmp_path / "run", monkeypatch, config), config.model_copy(update=changes)
+    with pytest.warns(UserWarning, match=rf"held a state of another training \({said}\); it is kept as run\.1"):
+        found = train_embedding(balls(), wanted, folder, data, progress=False)
+    alone = train_embedding(balls(), wanted, progress=False)
+    assert torch.equal(found.codes, alone.codes) and latest_state(tmp_path / "run.1" / "state")
+
+
+def test_a_state_that_says_it_is_of_this_training_is_gone_on_from(tmp_path, monkeypatch):
+    config = SMALL.model_copy(update={"epochs": 20})
+    folder = interrupted(tmp_path / "run", monkeypatch, config)
+    found = train_embedding(balls(), config, folder, "balls", progress=False)
+    assert torch.equal(found.codes, train_embedding(balls(), config, progress=False).codes)
+    assert RunFolder(folder).config() == config.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("left", ["steps.json", "state/00000005/progress.json", "model.safetensors"])
+def test_what_says_nothing_of_its_training_is_set_aside(tmp_path, left):
+    """`steps.json` would settle the length of a training that never was that long; old states said nothing."""
+    (tmp_path / "run" / left).parent.mkdir(parents=True)
+    (tmp_path / "run" / left).write_text('{"steps": 7, "step": 5}')
+    with pytest.warns(UserWarning, match=r"what is left of a run without its config\.json; it is kept as run\.1"):
+        RunFolder(tmp_path / "run").begin(SMALL, "balls")
+    assert (tmp_path / "run.1" / left).exists()
+
+
+def test_a_run_whose_folder_was_removed_under_it_is_whole_at_its_end(tmp_path):
+    config, whole = SMALL.model_copy(update={"epochs": 6}), balls()
+
+    class Removed(SDFTable):
+        def draw(self, *given):
+            shutil.rmtree(tmp_path / "run", ignore_errors=True)
+            return super().draw(*given)
+
+    run = train_embedding(
+        Removed(whole.samples, whole.outside, whole.cross), config, tmp_path / "run", "balls", progress=False
+    )
+    assert torch.equal(load_embedding(tmp_path / "run").codes, run.codes)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Stands in for the clock: sets what a product takes in bfloat16, where it takes a second in fp32."""
+
+    def set_seconds(seconds: float) -> None:
+        precision.bfloat16_is_faster.cache_clear()
+        monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+        monkeypatch.setattr(precision, "product_seconds", lambda half, device: seconds if half else 1.0)
+
+    yield set_seconds
+    precision.bfloat16_is_faster.cache_clear()
+
+
+@pytest.mark.parametrize(("seconds", "half"), [(1.7, False), (0.95, False), (0.5, True)])
+def test_bfloat16_is_chosen_where_it_is_faster_and_not_where_there_are_instructions_for_it(timed, seconds, half):
+    timed(seconds)
+    assert precision.half_precision("auto", torch.device("cpu")) == half
+    assert precision.half_precision("bf16", torch.device("cpu"))
+    assert not precision.half_precision("fp32", torch.device("cpu"))
+
+
+def test_the_clock_is_asked_once_and_leaves_randomness_alone(monkeypatch):
+    precision.bfloat16_is_faster.cache_clear()
+    asked, seconds = [], precision.product_seconds
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(precision, "POINTS", 16)
+    monkeypatch.setattr(precision, "product_seconds", lambda *given: asked.append(given) or seconds(*given))
+    before = torch.get_rng_state()
+    for _ in range(3):
+        precision.half_precision("auto", torch.device("cpu"))
+    assert [half for half, _ in asked] == [True, False]
+    assert torch.equal(before, torch.get_rng_state())
+    precision.bfloat16_is_faster.cache_clear()
+
+
+@pytest.mark.parametrize("first", ["bf16", "fp32"])
+def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path, monkeypatch, timed, first):
+    """As where it goes on on a machine that is faster in the other one."""
+    config = SMALL.model_copy(update={"epochs": 20, "precision": "auto"})
+    timed(0.1 if first == "bf16" else 9.0)
+    with monkeypatch.context() as late:
+        late.setenv(DEADLINE, str(time.time() - 1))
+        with pytest.raises(OutOfTime):
+            train_embedding(balls(), config, tmp_path / "run", "balls", progress=False)
+    timed(9.0 if first == "bf16" else 0.1)
+    resumed = train_embedding(balls(), config, tmp_path / "run", "balls", progress=False)
+    assert RunFolder(tmp_path / "run").facts()["precision"] == first
+    asked = config.model_copy(update={"precision": first})
+    assert torch.equal(resumed.codes, train_embedding(balls(), asked, progress=False).codes)
+
+
+def test_a_second_training_in_a_folder_is_refused_and_disturbs_nothing(tmp_path):
+    config, whole = SMALL.model_copy(update={"epochs": 2}), balls()
+
+    class Contested(SDFTable):
+        def draw(self, *given):
+            for wanted in (config, config.model_copy(update={"epochs": 7})):
+                with pytest.raises(BusyError, match=f"process {os.getpid()} on .* has been working in {tmp_path}"):
+                    train_embedding(balls(), wanted, tmp_path / "run", "balls", progress=False)
+            return super().draw(*given)
+
+    table = Contested(whole.samples, whole.outside, whole.cross)
+    run = train_embedding(table, config, tmp_path / "run", "balls", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert torch.equal(load_embedding(tmp_path / "run").codes, run.codes)
 
 
 @pytest.mark.parametrize("size", [0, 9, 10, 11, 30])

@@ -14,8 +14,9 @@ from traitlets.config import Config
 
 from tpl.dataset.batches import SDFBatch, SDFTable
 from tpl.errors import DEADLINE, OutOfTime
+from tpl.files import alone_in
 from tpl.training.embedding import EmbeddingConfig, EmbeddingObjective, train_embedding
-from tpl.training.loop import ShareError, gathered, share
+from tpl.training.sharing import ShareError, gathered, share
 
 SMALL = {
     "model": {
@@ -145,6 +146,14 @@ def test_a_training_in_pieces_is_that_in_one(tmp_path, monkeypatch):
     train(tmp_path / "pieces")
     one, pieces = weights(tmp_path / "one"), weights(tmp_path / "pieces")
     assert all(torch.equal(one[name], pieces[name]) for name in one)
+
+
+def test_processes_that_find_another_training_in_their_folder_all_end(tmp_path):
+    with alone_in(tmp_path / "run", tmp_path / ".run.lock"):
+        ended = launch("train", tmp_path / "run", 2)
+    assert ended.returncode != 0
+    assert f"BusyError: process {os.getpid()} on" in ended.stderr  # the first to end may end the other
+    assert not (tmp_path / "run").exists()
 
 
 def test_contrast_is_against_the_strangers_of_all_processes(tmp_path):

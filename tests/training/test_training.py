@@ -1,5 +1,6 @@
 """What training must do: resume to the bit, know which ball a point is in, and refuse what makes no sense."""
 
+import ast
 import json
 import os
 import platform
@@ -30,15 +31,19 @@ from tpl.training import (
     fit,
     load_embedding,
     load_regression,
+    loop,
     train_contrastive,
     train_embedding,
     train_end_to_end,
     train_regression,
 )
 from tpl.training.embedding import decoder_groups, draw_rows, output_steps, parts_of_a_step, project_to_ball, warp_terms
-from tpl.training.loop import Group, ShareError, TrainingConfig, half_precision, latest_state, rate_factor
+from tpl.training.loop import Group, TrainingConfig, rate_factor
+from tpl.training.precision import half_precision
 from tpl.training.presets import embedding_config, regression_config
+from tpl.training.sharing import ShareError
 from tpl.training.side_by_side import training_device
+from tpl.training.states import latest_state
 
 RADII = (0.3, 0.5, 0.7)
 MODEL = DeepImplicitTemplateConfig(
@@ -559,3 +564,11 @@ def test_the_counter_of_waits_counts():
         torch.tensor([1.0, 2.0])
         values[values > 2]
     assert waits.count >= 3
+
+
+def test_the_loop_is_seen_in_one_screen():
+    """A reader sees draw, objective, backward, step, log and save; what else there is to settle lies beside it."""
+    tree = ast.parse(Path(loop.__file__).read_text())
+    (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "fit")
+    code = found.body[1:]
+    assert found.end_lineno and found.end_lineno - code[0].lineno < 50

@@ -24,7 +24,7 @@ from tpl.book.manifest import SCENES, _entry, read_manifest, record
 from tpl.book.pairs import check_pair
 from tpl.book.parameters import chosen_parameters
 from tpl.errors import DEADLINE, OutOfTime
-from tpl.files import write_atomically
+from tpl.files import alone_in, write_folder
 from tpl.look.scenes import FOLDER_VARIABLE
 
 # --- pairs
@@ -66,6 +66,7 @@ def run_chapters(
 
     Raises:
         BookError: A wrong name or value, or a chapter that failed.
+        BusyError: Another process executes chapters of this run.
         OutOfTime: The minutes were not enough; the same call goes on from there.
     """
     chapters = [book.find(name) for name in names] or book.chapters
@@ -75,22 +76,26 @@ def run_chapters(
     folder = book.run_folder(profile, str((given or {}).get("source", "")))
     keeping, newest = (not names or minutes is not None) and not again, ""
     deadline = None if minutes is None else time.time() + 60 * minutes
-    for number, chapter in enumerate(chapters, start=1):
-        if keeping:
-            finished = _finished(folder, chapter, profile, chosen[chapter.name])
-            keeping = finished >= newest and bool(finished)
-            newest = finished
-        told = "kept: nothing it depends on has changed" if keeping else _listed(chosen[chapter.name]) or "its defaults"
-        say(f"[{number}/{len(chapters)}] {chapter.name}: {told}")
-        if keeping:
-            continue
-        if deadline and time.time() > deadline:
-            raise OutOfTime(f"the {minutes:g} minutes are over before {chapter.name}: the same command goes on with it")
-        start = time.perf_counter()
-        _execute(book, chapter, chosen[chapter.name], folder, deadline)
-        seconds = time.perf_counter() - start
-        record(folder, chapter, profile, chosen[chapter.name], seconds)
-        say(f"      {seconds:.0f} s")
+    with alone_in(folder):
+        for number, chapter in enumerate(chapters, start=1):
+            if keeping:
+                finished = _finished(folder, chapter, profile, chosen[chapter.name])
+                keeping = finished >= newest and bool(finished)
+                newest = finished
+            told = _listed(chosen[chapter.name]) or "its defaults"
+            told = "kept: nothing it depends on has changed" if keeping else told
+            say(f"[{number}/{len(chapters)}] {chapter.name}: {told}")
+            if keeping:
+                continue
+            if deadline and time.time() > deadline:
+                raise OutOfTime(
+                    f"the {minutes:g} minutes are over before {chapter.name}: the same command goes on with it"
+                )
+            start = time.perf_counter()
+            _execute(book, chapter, chosen[chapter.name], folder, deadline)
+            seconds = time.perf_counter() - start
+            record(folder, chapter, profile, chosen[chapter.name], seconds)
+            say(f"      {seconds:.0f} s")
     return folder
 
 
@@ -132,7 +137,7 @@ def _execute(
         os.replace(running, failed)
         raise BookError(f"chapter {chapter.name} {_reason(error)}; up to there it is {failed}") from error
     failed.unlink(missing_ok=True)
-    write_atomically(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))
+    write_folder(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))
     os.replace(running, folder / f"{chapter.name}.ipynb")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tpl.book.book import BookError, Chapter, Value
 from tpl.book.parameters import parameters
-from tpl.files import write_atomically
+from tpl.files import write_file
 
 MANIFEST = "manifest.json"
 
@@ -38,7 +38,7 @@ def record(folder: Path, chapter: Chapter, profile: str, values: Mapping[str, Va
     entry["longest_seconds"] = max(entry["seconds"], before.get("longest_seconds", 0) if same else 0)
     entries[chapter.name] = entry
     text = json.dumps({"chapters": entries}, indent=1)
-    write_atomically(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    write_file(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
 def _entry(chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tpl.book.book import Book, BookError, Chapter
-from tpl.files import write_atomically
+from tpl.files import write_file
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
@@ -29,7 +29,7 @@ def pair(book: Book) -> list[Path]:
     for chapter in book.sources:
         text = nbformat.writes(paired_notebook(chapter)) + "\n"
         if not chapter.notebook.exists() or chapter.notebook.read_text(encoding="utf-8") != text:
-            write_atomically(chapter.notebook, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+            write_file(chapter.notebook, lambda path, text=text: path.write_text(text, encoding="utf-8"))
             written.append(chapter.notebook)
     return written
 

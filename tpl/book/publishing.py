@@ -9,7 +9,7 @@ from typing import Any
 
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.manifest import MANIFEST, SCENES, read_manifest
-from tpl.files import write_atomically
+from tpl.files import write_folder
 from tpl.look.scenes import MIME
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -40,7 +40,7 @@ def publish(book: Book, profile: str = DEFAULT_PROFILE) -> Path:
         manifest = {"chapters": {name: entries[name] for name in sorted(notebooks)}}
         (target / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
-    write_atomically(book.executed, fill)
+    write_folder(book.executed, fill)
     return book.executed
 
 

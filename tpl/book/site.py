@@ -23,7 +23,7 @@ import yaml
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.manifest import SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
-from tpl.files import write_atomically
+from tpl.files import write_folder
 from tpl.look.scenes import MIME, libraries
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
@@ -56,7 +56,7 @@ def build_site(book: Book, source: Path | None = None) -> Path:
     if broken := broken_links(built):
         raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
     target = book.root / "_build" / "html"
-    write_atomically(target, lambda path: os.replace(built, path))
+    write_folder(target, lambda path: os.replace(built, path))
     return target / "index.html"
 
 

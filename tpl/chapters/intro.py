@@ -14,7 +14,7 @@ from torch import Tensor
 from tpl.chapters.pictures import Exhibit, _show, exhibits, gallery, painted_by_place, painted_template, posters
 from tpl.dataset.collection import open_collection
 from tpl.evaluation.results import read_results
-from tpl.files import write_atomically
+from tpl.files import write_file
 from tpl.look.plotting import CLAY, position_colors
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate
@@ -33,7 +33,7 @@ def teaser(data: Path | str, runs: Path | str, method: str, path: Path) -> None:
         middle = rows.iloc[max(len(rows) // 2 - 1, 0) : len(rows) // 2 + 1]
         shown += exhibits(Trained(runs, category, open_collection(data)), method, middle)
     figure = gallery(shown)
-    write_atomically(path, lambda file: figure.savefig(file, dpi=110))
+    write_file(path, lambda file: figure.savefig(file, dpi=110))
     plt.close(figure)
 
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from tpl.files import digest, write_atomically
+from tpl.files import digest, write_file
 from tpl.look.plotting import CLAY, INK, Picture, plot_triplets, position_colors
 from tpl.look.scenes import Scene, mesh_scene
 from tpl.meshes import Normalization
@@ -60,7 +60,7 @@ def _draw_poster(file: Path, mesh: trimesh.Trimesh, camera: Camera, size: int, c
     picture = Image.fromarray(composite(render_poster(mesh, camera, size, color, samples=3)))
     stream = io.BytesIO()
     picture.save(stream, "PNG")
-    write_atomically(file, lambda path: path.write_bytes(stream.getvalue()))
+    write_file(file, lambda path: path.write_bytes(stream.getvalue()))
 
 
 def _content(mesh: trimesh.Trimesh, color: Any) -> list[bytes]:
@@ -197,7 +197,7 @@ def solid(
     file = Path(shelf) / "scenes" / f"{digest(*look, *content)}.png"
     scene = make(meshes, name=name, color=color, poster=file.read_bytes() if file.exists() else None)
     if not file.exists():
-        write_atomically(file, lambda path: path.write_bytes(scene.poster))
+        write_file(file, lambda path: path.write_bytes(scene.poster))
     return scene
 
 

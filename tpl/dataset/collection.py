@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tpl.dataset.prepare import PrepareConfig, is_current, is_rejected, prepare
 from tpl.dataset.store import Store, StoreError
-from tpl.files import write_atomically
+from tpl.files import alone_in, write_file
 from tpl.settings import validated
 from tpl.shapes import Shape, SourceOptions, list_shapes
 from tpl.shapes.shape import categories_of, check_category
@@ -138,6 +138,7 @@ def open_collection(
 
     Raises:
         StoreError: `collection.json` is broken, or its shapes come from another source.
+        BusyError: Another process prepares shapes in the folder.
         SettingsError: A category does not exist.
     """
     file, asked = _description(folder), config is not None
@@ -147,7 +148,8 @@ def open_collection(
         raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
     text = config.model_dump_json(indent=1)
     if asked or not file.exists():
-        write_atomically(file, lambda path: path.write_text(text))
+        with alone_in(Path(folder)):  # who prepares there does so by what the file says
+            write_file(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
     if not all(collection.is_complete(check_category(category)) for category in categories):
         collection.prepare(categories, jobs)

@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from tpl.dataset.store import Store, StoreError, check_space
 from tpl.dataset.workers import Lost, Pool, open_pool
-from tpl.files import write_atomically
+from tpl.files import alone_in, write_file
 from tpl.meshes import CleanMesh, MeshError, Normalization, clean_mesh
 from tpl.meshes.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
@@ -102,6 +102,7 @@ def prepare(
 
     Raises:
         StoreError: The disk is too small for what is asked.
+        BusyError: Another process prepares shapes in the same folder.
         BlenderError: The renderer is Blender, and there is none.
         ClusterError: The cluster does not answer.
     """
@@ -109,7 +110,7 @@ def prepare(
     if config.renderer == "blender" and not cluster:
         blender.blender_version()  # one clear sentence now, not one a shape
     check_space(store.root, sum(store.read_record(shape) is None for shape in shapes) * _bytes_per_shape(config))
-    with open_pool(jobs, timeout, cluster) as pool:
+    with alone_in(store.root), open_pool(jobs, timeout, cluster) as pool:
         found = pool.call_all(prepare_shape, [(shape, store, config) for shape in shapes], "shapes")
         report = pd.DataFrame([_row(shape, result) for shape, result in zip(shapes, found, strict=True)])
         if config.cross_samples:
@@ -121,7 +122,7 @@ def prepare(
                 for shape_id, reason in failures.items():
                     row = (report.category == category) & (report.shape_id == shape_id)
                     report.loc[row, ["status", "reason"]] = ["failed", reason]
-    write_report(report, store.root / "report.csv")
+        write_report(report, store.root / "report.csv")
     return report
 
 
@@ -134,7 +135,7 @@ def write_report(report: pd.DataFrame, file: Path) -> None:
     except (OSError, ValueError, AttributeError):  # none, or none of ours
         others = report[:0]
     whole = pd.concat([others.astype(object), report.astype(object)]) if len(others) else report
-    write_atomically(file, lambda path: whole.to_csv(path, index=False))
+    write_file(file, lambda path: whole.to_csv(path, index=False))
 
 
 def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:

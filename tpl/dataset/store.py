@@ -25,7 +25,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from tpl.errors import PlainError
-from tpl.files import write_atomically
+from tpl.files import write_file, write_folder
 from tpl.meshes import Normalization
 from tpl.meshes.sdf import SdfSamples
 from tpl.rendering import Camera, composite
@@ -65,7 +65,8 @@ class Store:
         for kind, source in shape.given.items():
             views = kind in ("easy", "hard")
             target = self.path("Views", shape) / kind if views else self.path(kind, shape, source.suffix)
-            write_atomically(target, lambda path, source=source: path.symlink_to(source.resolve()))
+            write = write_folder if views else write_file
+            write(target, lambda path, source=source: path.symlink_to(source.resolve()))
 
     # --- signed distances
 
@@ -74,7 +75,7 @@ class Store:
         rows = np.column_stack([samples.points, samples.sdf]).astype(np.float32)
         outside = samples.sdf > 0
         target = self.path(kind, shape, ".npz")
-        write_atomically(target, lambda path: np.savez(path, pos=rows[outside], neg=rows[~outside]))
+        write_file(target, lambda path: np.savez(path, pos=rows[outside], neg=rows[~outside]))
 
     def read_sdf(self, shape: Shape, kind: str = "SdfSamples") -> SdfSamples:
         """A shape's samples, outside ones first; rows with NaN, which DeepSDF's tool leaves, are dropped."""
@@ -87,7 +88,7 @@ class Store:
 
     def write_surface(self, shape: Shape, points: Float[np.ndarray, "n 3"]) -> None:
         cloud = trimesh.PointCloud(points.astype(np.float32))
-        write_atomically(self.path("SurfaceSamples", shape, ".ply"), lambda path: cloud.export(path))
+        write_file(self.path("SurfaceSamples", shape, ".ply"), lambda path: cloud.export(path))
 
     def read_surface(self, shape: Shape) -> Float[np.ndarray, "n 3"]:
         """Points of the visible surface, raw frame. DeepSDF adds dummy faces; only the vertices count."""
@@ -98,7 +99,7 @@ class Store:
     def write_normalization(self, shape: Shape, normalization: Normalization) -> None:
         offset, scale = normalization.offset, np.array([normalization.scale])
         target = self.path("NormalizationParameters", shape, ".npz")
-        write_atomically(target, lambda path: np.savez(path, offset=offset, scale=scale))
+        write_file(target, lambda path: np.savez(path, offset=offset, scale=scale))
 
     def read_normalization(self, shape: Shape) -> Normalization:
         with self._open("NormalizationParameters", shape, ".npz") as file, np.load(file) as arrays:
@@ -116,7 +117,7 @@ class Store:
             lines = "\n".join(camera.to_metadata() for camera in cameras)
             (folder / "rendering_metadata.txt").write_text(lines + "\n")
 
-        write_atomically(self.path("Views", shape) / kind, write)
+        write_folder(self.path("Views", shape) / kind, write)
 
     def read_views(self, shape: Shape, kind: str) -> tuple[UInt8[np.ndarray, "views h w 3"], list[Camera]]:
         """Views of one kind on white, in the order of their numbers, and their cameras.
@@ -141,7 +142,7 @@ class Store:
 
     def write_record(self, shape: Shape, record: dict[str, Any]) -> None:
         text = json.dumps(record, indent=1)
-        write_atomically(self.path("Prepared", shape, ".json"), lambda path: path.write_text(text))
+        write_file(self.path("Prepared", shape, ".json"), lambda path: path.write_text(text))
 
     def read_record(self, shape: Shape) -> dict[str, Any] | None:
         """How a shape was prepared, or nothing where it is not, or not wholly."""
@@ -160,13 +161,11 @@ class Store:
         Every file here is replaced whole, never changed, so that what is made anew in one folder stays in the other.
         """
         for kind, suffix in FILES.items():
-            source = other.path(kind, shape, suffix)
+            source, target = (store.path(kind, shape, suffix) for store in (other, self))
             if source.is_dir():
-                copy = functools.partial(shutil.copytree, source, copy_function=_link)
-            else:
-                copy = functools.partial(_link, source)
-            if source.exists():
-                write_atomically(self.path(kind, shape, suffix), copy)
+                write_folder(target, functools.partial(shutil.copytree, source, copy_function=_link))
+            elif source.exists():
+                write_file(target, functools.partial(_link, source))
 
     def fingerprint(self, shapes: Sequence[Shape], cross: bool = False) -> str:
         """A hash of these shapes' samples and views, and of their cross samples if asked: it changes when they do."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tpl.errors import PlainError
 from tpl.evaluation.rows import COLUMNS, SCORES
-from tpl.files import write_atomically
+from tpl.files import write_file
 
 PROVENANCE = ["protocol", "seed", "run"]
 
@@ -35,7 +35,7 @@ def write_results(path: Path, rows: Sequence[dict] | pd.DataFrame, protocol: str
     if missing:
         raise ResultsError(f"nothing written to {path}: the rows lack {', '.join(missing)}")
     table = table[COLUMNS].assign(protocol=protocol, seed=seed, run=run)
-    write_atomically(path, lambda partial: table.to_csv(partial, index=False))
+    write_file(path, lambda partial: table.to_csv(partial, index=False))
 
 
 def read_results(path: Path, made_by: str = "07_tables") -> pd.DataFrame:

@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial import KDTree
 from trimesh.graph import connected_component_labels
 
+from tpl.files import write_file
 from tpl.rendering.cameras import FIELD_OF_VIEW, POSTER, Camera
 
 MIME = "application/vnd.tpl.scene+json"
@@ -81,10 +82,8 @@ class Scene:
 
     def write(self, folder: Path) -> Path:
         """Leaves the page in `folder`, all of it or nothing, and returns its path."""
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.html"
-        path.with_suffix(".part").write_text(self.page(), encoding="utf-8")
-        os.replace(path.with_suffix(".part"), path)
+        write_file(path, lambda partial: partial.write_text(self.page(), encoding="utf-8"))
         return path
 
     def widget(self) -> Any:

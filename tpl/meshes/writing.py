@@ -4,7 +4,7 @@ from pathlib import Path
 
 import trimesh
 
-from tpl.files import write_atomically
+from tpl.files import check_file, write_file
 from tpl.meshes.reading import MeshError
 
 WRITTEN = (".glb", ".obj", ".off", ".ply", ".stl")
@@ -15,14 +15,15 @@ def write_mesh(mesh: trimesh.Trimesh, path: Path | str) -> None:
 
     Raises:
         MeshError: The ending is none of GLB, OBJ, OFF, PLY and STL.
+        OutputError: A folder is there.
     """
     path = check_writable(path)
-    write_atomically(path, lambda partial: mesh.export(str(partial), file_type=path.suffix[1:].lower()))
+    write_file(path, lambda partial: mesh.export(str(partial), file_type=path.suffix[1:].lower()))
 
 
 def check_writable(path: Path | str) -> Path:
-    """Gives a path back whose ending names a format that meshes are written in; raises as `write_mesh`."""
+    """Gives a path back where a mesh can be written: its ending names a format; raises as `write_mesh`."""
     path = Path(path)
     if path.suffix.lower() not in WRITTEN:
         raise MeshError(f"{path}: a mesh is written as {', '.join(WRITTEN)}; give the file one of these endings")
-    return path
+    return check_file(path)

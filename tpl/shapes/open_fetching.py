@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 from tqdm.auto import tqdm
 
-from tpl.files import write_atomically
+from tpl.files import write_folder
 from tpl.shapes.open_catalog import FETCHED, PACKAGE_FILE, OpenShape, Package, is_fetched, read_catalog, read_packages
 from tpl.shapes.packages import FetchError, download, members, sha256_of
 
@@ -91,7 +91,7 @@ def _unpack(package: Path, shapes: list[OpenShape], fetched: Path) -> None:
         except KeyError as error:
             raise FetchError(f"{package.name}: {error.args[0]}: another version of the package?") from error
         files[PACKAGE_FILE] = read_packages()[shape.package].sha256.encode()
-        write_atomically(shape.folder(fetched), functools.partial(_write, files))
+        write_folder(shape.folder(fetched), functools.partial(_write, files))
 
 
 def _write(files: dict[str, bytes], folder: Path) -> None:

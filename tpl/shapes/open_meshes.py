@@ -10,7 +10,7 @@ import numpy as np
 import trimesh
 from trimesh.visual.color import ColorVisuals
 
-from tpl.files import write_atomically
+from tpl.files import write_file
 from tpl.meshes import load_mesh
 from tpl.shapes.open_catalog import OpenShape, read_packages
 
@@ -31,7 +31,7 @@ def load_open_shape(entry: OpenShape, fetched: Path) -> trimesh.Trimesh:
         mesh = _make(entry, fetched)
         visual: Any = mesh.visual
         arrays = {"vertices": mesh.vertices, "faces": mesh.faces, "colors": visual.face_colors}
-        write_atomically(kept, lambda path: np.savez(path, version=version, **arrays))
+        write_file(kept, lambda path: np.savez(path, version=version, **arrays))
     return mesh
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from zlib import crc32
 
 from tpl.errors import PlainError
-from tpl.files import write_atomically
+from tpl.files import write_file
 from tpl.shapes.shape import CATEGORIES
 
 ADDRESS = "https://raw.githubusercontent.com/facebookresearch/DeepSDF/ab4814fe8df368655e6c971cec0819b92574c795/examples/splits"
@@ -96,7 +96,7 @@ def fetch_splits(folder: Path | str = DEFAULT_FOLDER, address: str = ADDRESS) ->
             content = _download(f"{address}/{file.name}")
             if hashlib.sha256(content.strip()).hexdigest() != SHA256[file.name]:
                 raise SplitError(f"{address}/{file.name} is not the published file: its SHA-256 differs")
-            write_atomically(file, lambda path, content=content: path.write_bytes(content))
+            write_file(file, lambda path, content=content: path.write_bytes(content))
     return files
 
 

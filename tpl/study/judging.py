@@ -33,7 +33,7 @@ from tpl.evaluation.rows import (
     evaluate_reconstruction,
     random_views,
 )
-from tpl.files import beside, write_atomically
+from tpl.files import beside, write_file
 from tpl.geometry.marching import extract_meshes
 from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_code, to_raw
 from tpl.meshes import clean_mesh
@@ -163,7 +163,7 @@ def evaluate_category(
             tasks.append(joblib.delayed(_judge_shape)(shape, store, seed, names, decoded, nearest, asked_for, alone))
         rows += [row for of_shape in joblib.Parallel(n_jobs=jobs)(tasks) for row in of_shape]  # type: ignore[union-attr]
     write_results(file, rows, f"{POINTS} points, raw units, grid {resolution}", seed, str(runs))
-    write_atomically(key_file, lambda path: path.write_text(json.dumps(key)))
+    write_file(key_file, lambda path: path.write_text(json.dumps(key)))
     return file
 
 

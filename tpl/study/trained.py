@@ -19,7 +19,7 @@ from torch import Tensor
 from tpl.dataset.collection import Collection
 from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import NO_VIEW, POINTS, Case, attempt, case_rng, evaluate_reconstruction
-from tpl.files import digest, write_atomically
+from tpl.files import digest, write_file
 from tpl.geometry.marching import EmptyShape, extract_mesh
 from tpl.inference import OWN_DECODER, Reconstructor, encode, to_raw
 from tpl.meshes import Normalization
@@ -139,7 +139,7 @@ class Trained:
         if not path.exists():
             mesh = extract_mesh(sdf, self.resolution)
             arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
-            write_atomically(path, lambda file: np.savez(file, **arrays))
+            write_file(path, lambda file: np.savez(file, **arrays))
         with np.load(path) as arrays:
             vertices = arrays["vertices"].astype(np.float64)
             return trimesh.Trimesh(vertices, arrays["faces"], process=False)
@@ -232,7 +232,7 @@ def sampling_floors(
     file = Path(runs) / "shelf" / "floors" / f"{digest(POINTS, seed, collection.store.fingerprint(shapes))}.json"
     if not file.exists():
         floors = {s.id: sampling_floor(s.load(), POINTS, case_rng(seed, "floor", s.id)) for s in shapes}
-        write_atomically(file, lambda path: path.write_text(json.dumps(floors)))
+        write_file(file, lambda path: path.write_text(json.dumps(floors)))
     return pd.Series(json.loads(file.read_text()), name="floor", dtype=float)
 
 

@@ -1,9 +1,10 @@
 """The trainings: one loop, an objective for each phase, run folders that resume."""
 
 from tpl.training.contrastive import ContrastiveConfig, ContrastiveRun, load_contrastive, train_contrastive
+from tpl.training.curve import TrainingInterrupted
 from tpl.training.embedding import EmbeddingConfig, EmbeddingRun, load_embedding, train_embedding
 from tpl.training.end_to_end import EndToEndConfig, EndToEndRun, load_end_to_end, train_end_to_end
-from tpl.training.loop import TrainingConfig, TrainingInterrupted, fit
+from tpl.training.loop import TrainingConfig, fit
 from tpl.training.presets import contrastive_config, embedding_config, end_to_end_config, regression_config
 from tpl.training.regression import RegressionConfig, RegressionRun, load_regression, train_regression
 from tpl.training.runs import RunError, RunFolder

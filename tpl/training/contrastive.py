@@ -6,7 +6,6 @@ MoCo and BYOL a second network, `target`, follows the first; nothing but its mom
 """
 
 import copy
-import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -22,9 +21,10 @@ from tpl.losses import byol_loss, info_nce_loss, nt_xent_loss
 from tpl.models.encoder import EncoderConfig, imagenet_trunk, normalise, resnet18_trunk
 from tpl.models.heads import PROJECTED, predictor, projection_head
 from tpl.training.embedding import draw_rows
-from tpl.training.loop import Group, ShareError, TrainingConfig, gathered, launched_processes
+from tpl.training.loop import Group, TrainingConfig
 from tpl.training.representation import Measures, calibrated, measure
 from tpl.training.runs import RunFolder, train_or_load
+from tpl.training.sharing import ShareError, gathered, launched_processes
 
 MARKS = 6
 """At so many even distances of a training its features are measured, from the first step to the last."""
@@ -213,7 +213,6 @@ def train_contrastive(
     objective = METHODS[config.method](config, trunk).to(views.device)
     # Twice in a batch, a shape would be its own stranger.
     batch = min(config.pairs_per_batch, len(views))
-    steps = config.epochs * math.ceil(len(views) / batch)
 
     def draw(generator: torch.Generator, step: int, steps: int) -> ViewPairBatch:
         marks = {round(mark * (steps - 1) / (MARKS - 1)): mark for mark in range(MARKS)}
@@ -223,7 +222,7 @@ def train_contrastive(
         return draw_view_pairs(views, draw_rows(len(views), batch, generator), generator, config)
 
     learnt = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    groups = [Group(learnt, config.learning_rate)]
+    groups, steps = [Group(learnt, config.learning_rate)], config.steps(len(views), batch)
     history = train_or_load(objective, draw, groups, config, steps, folder, data, label=label, progress=progress)
     return _run(objective, history)
 

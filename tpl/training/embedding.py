@@ -1,6 +1,5 @@
 """Phase 1: codes, warp and template from signed distances alone (section 3.1 of the paper)."""
 
-import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,8 +12,9 @@ from torch import Tensor, nn
 from tpl.dataset.batches import SDFBatch, SDFTable
 from tpl.losses import CURRICULUM, code_prior, curriculum_l1, pointpair_warp, pointwise_warp
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
-from tpl.training.loop import Group, TrainingConfig, launched_processes
+from tpl.training.loop import Group, TrainingConfig
 from tpl.training.runs import RunFolder, train_or_load
+from tpl.training.sharing import launched_processes
 
 POINTS_AT_ONCE = 8192
 """Points that a CPU takes at once. Of more, the paper's networks keep gigabytes, whose pages take time to be had."""
@@ -173,7 +173,7 @@ def train_embedding(
         return table.draw(rows, config.points_per_shape, generator, config.inside_share, config.cross_share)
 
     groups = [*decoder_groups(model, config), Group(codes.parameters(), config.code_rate)]
-    steps = config.epochs * math.ceil(len(table) / config.shapes_per_batch)
+    steps = config.steps(len(table), config.shapes_per_batch)
     options = {"label": label, "progress": progress, "parts": parts_of_a_step(config, table.device)}
     history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     with torch.no_grad():

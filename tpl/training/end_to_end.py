@@ -1,6 +1,5 @@
 """End to end: encoder, warp and template in one training, without learnt codes (section 5 of the paper)."""
 
-import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -119,18 +118,9 @@ def train_end_to_end(
     groups = [Group(encoder.head.parameters(), config.head_rate), *decoder_groups(model, config)]
     if config.trunk == "trained":
         groups.append(Group(encoder.trunk.parameters(), config.trunk_rate))
-    history = train_or_load(
-        objective,
-        draw,
-        groups,
-        config,
-        config.epochs * math.ceil(len(views) / config.views_per_batch),
-        folder,
-        data,
-        weight_decay=config.weight_decay,
-        label=label,
-        progress=progress,
-    )
+    steps = config.steps(len(views), config.views_per_batch)
+    options = {"weight_decay": config.weight_decay, "label": label, "progress": progress}
+    history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     return EndToEndRun(encoder.eval(), model.eval(), history)
 
 

@@ -1,7 +1,6 @@
 """Phase 2: an image encoder onto the codes of phase 1 (section 3.2), and our variant that learns by the decoder."""
 
 import copy
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,18 +146,9 @@ def train_regression(
         return ViewSDFBatch(image, points, sdf, rows)
 
     groups = [Group(objective.encoder.parameters(), config.learning_rate)]
-    history = train_or_load(
-        objective,
-        draw,
-        groups,
-        config,
-        config.epochs * math.ceil(len(views) / config.views_per_batch),
-        folder,
-        data,
-        weight_decay=config.weight_decay,
-        label=label,
-        progress=progress,
-    )
+    steps = config.steps(len(views), config.views_per_batch)
+    options = {"weight_decay": config.weight_decay, "label": label, "progress": progress}
+    history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     return RegressionRun(objective.encoder.eval(), history)
 
 

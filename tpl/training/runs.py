@@ -4,8 +4,8 @@ runs/<name>/<category>/<phase>/
     config.json         what was asked, and the hash of the data it was asked of
     model.safetensors   the weights; if it is large, model.safetensors.part000 and so on, each below 16 MB
     history.csv         the learning curve
-    run.json            written last: device, versions, seconds, peak memory, git commit
-    state/              while it trains: the last saved state
+    run.json            written last: device, versions, seconds, peak memory, git commit, chosen precision
+    state/              while it trains: the last saved state, which says what it is of
     steps.json          how many steps the time given was found to be, where minutes were given
 """
 
@@ -15,7 +15,8 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,18 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import BaseModel
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from tpl.errors import PlainError
-from tpl.files import cut_into_parts, read_whole, write_atomically
+from tpl.files import BusyError, alone_in, cut_into_parts, read_whole, write_file
 from tpl.provenance import describe_run
-from tpl.training.loop import Group, TrainingConfig, accelerator_on, fit
+from tpl.training.loop import Group, TrainingConfig, fit
+from tpl.training.precision import half_precision
+from tpl.training.sharing import accelerator_on
+from tpl.training.states import read_progress
 
 
 class RunError(PlainError):
@@ -42,42 +48,40 @@ class RunFolder:
     def __init__(self, path: Path | str):
         self.path = Path(path)
         self.state = self.path / "state"
+        self.about: dict[str, Any] = {}  # what is trained here on what, once it has begun
 
     def begin(self, config: BaseModel, data: str) -> bool:
         """Makes the folder ready for a training of this configuration on data of this hash.
 
         A folder of another configuration is set aside under a name of its own, with a warning that says what
-        differs; nothing is overwritten.
+        differs; so is one that has lost its configuration, as a folder has that was removed while it was written to,
+        unless the state in it says that it is of this very training. Nothing is overwritten.
 
         Returns:
             Whether the training is finished already, so that its weights can be loaded.
         """
-        wanted = {"data": data, **config.model_dump(mode="json")}
-        file = self.path / "config.json"
-        if file.exists():
-            # What was trained before the library had a field was trained with the field's default.
-            defaults = {name: field.default for name, field in type(config).model_fields.items()}
-            found = _read_json(file)
-            if {name: found.get(name, defaults.get(name)) for name in wanted | found} == wanted:
-                return (self.path / "run.json").exists()
+        self.about = {"data": data, **config.model_dump(mode="json")}
+        if reason := self._foreign(type(config)):
             aside = self._set_aside()
             warnings.warn(
-                f"{self.path} held a run of another configuration ({_differences(found, wanted)}); "
-                f"it is kept as {aside.name}, and the training starts anew",
-                stacklevel=3,
+                f"{self.path} held {reason}; it is kept as {aside.name}, and the training starts anew", stacklevel=3
             )
-        write_atomically(file, lambda path: path.write_text(json.dumps(wanted, indent=1)))
+        if (self.path / "config.json").exists():
+            return (self.path / "run.json").exists()
+        self._write_config()
         return False
 
-    def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float) -> None:
+    def finish(self, weights: nn.Module, history: pd.DataFrame, seconds: float, precision: str) -> None:
         """Writes the result of a training; `run.json`, which says that it is whole, comes last."""
+        if not (self.path / "config.json").exists():  # removed while it trained
+            self._write_config()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.state_dict().items()}
         file = self.path / "model.safetensors"
-        write_atomically(file, lambda path: safetensors.torch.save_file(tensors, str(path)))
+        write_file(file, lambda path: safetensors.torch.save_file(tensors, str(path)))
         cut_into_parts(file)
-        write_atomically(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
-        facts = json.dumps(describe_run(next(weights.parameters()).device, seconds), indent=1)
-        write_atomically(self.path / "run.json", lambda path: path.write_text(facts))
+        write_file(self.path / "history.csv", lambda path: history.to_csv(path, index=False))
+        facts = {**describe_run(next(weights.parameters()).device, seconds), "precision": precision}
+        write_file(self.path / "run.json", lambda path: path.write_text(json.dumps(facts, indent=1)))
         shutil.rmtree(self.state, ignore_errors=True)
 
     def load(self, weights: nn.Module) -> pd.DataFrame:
@@ -115,9 +119,29 @@ class RunFolder:
         return {name: value for name, value in stored.items() if name != "data"}
 
     def facts(self) -> dict[str, Any]:
-        """What `run.json` says: device, versions, seconds, peak memory, git commit."""
+        """What `run.json` says: device, versions, seconds, peak memory, git commit, the precision that was chosen."""
         self._require_finished()
         return _read_json(self.path / "run.json")
+
+    def _foreign(self, kind: type[BaseModel]) -> str:
+        """What in the folder is not of the training that begins; nothing where all is."""
+        told = {"a run of another configuration": self._told(), "a state of another training": self._told_by_state()}
+        for what, found in told.items():
+            if found is not None and (differences := _differences(_completed(kind, found), self.about)):
+                return f"{what} ({differences})"
+        remains = self.path.is_dir() and any(self.path.iterdir())
+        return "" if any(told.values()) or not remains else "what is left of a run without its config.json"
+
+    def _told(self) -> dict[str, Any] | None:
+        file = self.path / "config.json"
+        return _read_json(file) if file.exists() else None
+
+    def _told_by_state(self) -> dict[str, Any] | None:
+        return read_progress(self.state).get("of")  # states did not say it before
+
+    def _write_config(self) -> None:
+        text = json.dumps(self.about, indent=1)
+        write_file(self.path / "config.json", lambda path: path.write_text(text))
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         self._require_finished()
@@ -157,16 +181,48 @@ def train_or_load(
         return fit(objective, draw, groups, config, steps, **options)
     run = RunFolder(folder)
     accelerator = accelerator_on(next(objective.parameters()).device)
-    with accelerator.main_process_first():  # the others find its configuration
-        finished = run.begin(config, data)
-    if finished:
-        return run.load(objective)
-    start = time.perf_counter()
-    history = fit(objective, draw, groups, config, steps, run.state, **options)
-    if accelerator.is_main_process:
-        run.finish(objective, history, time.perf_counter() - start)
-    accelerator.wait_for_everyone()
+    with _alone(run, accelerator):
+        with accelerator.main_process_first():  # the others find its configuration
+            finished = run.begin(config, data)
+        if finished:
+            return run.load(objective)
+        config = config.model_copy(update={"precision": _settled_precision(config, run, accelerator)})
+        start = time.perf_counter()
+        history = fit(objective, draw, groups, config, steps, run.state, about=run.about, **options)
+        if accelerator.is_main_process:
+            run.finish(objective, history, time.perf_counter() - start, config.precision)
+        accelerator.wait_for_everyone()
     return history
+
+
+def _settled_precision(config: TrainingConfig, run: RunFolder, accelerator: Accelerator) -> str:
+    """What a training multiplies in from its first step to its last, wherever it goes on; one choice for all processes.
+
+    Saved states know it, so that the weights do not depend on where a training was interrupted.
+    """
+    chosen = "bf16" if half_precision(config.precision, accelerator.device) else "fp32"
+    return broadcast_object_list([read_progress(run.state).get("precision", chosen)])[0]
+
+
+@contextmanager
+def _alone(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+    """Keeps other trainings out of a run folder; of processes that train together, the first does for all.
+
+    The lock lies beside the folder, so that it holds while the folder is set aside, or removed by somebody.
+
+    Raises:
+        BusyError: Another training is there; all processes learn of it.
+    """
+    with ExitStack() as held:
+        busy = ""
+        if accelerator.is_main_process:
+            try:
+                held.enter_context(alone_in(run.path, run.path.with_name(f".{run.path.name}.lock")))
+            except BusyError as error:
+                busy = str(error)
+        if busy := broadcast_object_list([busy])[0]:
+            raise BusyError(busy)
+        yield
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -174,6 +230,18 @@ def _read_json(file: Path) -> dict[str, Any]:
         return json.loads(file.read_text())
     except ValueError as error:
         raise RunError(f"{file} is not valid JSON ({error}): remove {file.parent} and train anew") from error
+
+
+def _completed(kind: type[BaseModel], found: dict[str, Any]) -> dict[str, Any]:
+    """What was asked for once, as it would be said now.
+
+    What was trained before the library had a field was trained with the field's default, however deep it is nested.
+    """
+    fields = {name: value for name, value in found.items() if name != "data"}
+    try:
+        return {"data": found.get("data"), **kind.model_validate(fields).model_dump(mode="json")}
+    except ValidationError:  # the library has lost a field, or refuses a value
+        return found
 
 
 def _differences(found: dict, wanted: dict, prefix: str = "") -> str:

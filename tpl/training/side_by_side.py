@@ -11,7 +11,7 @@ from accelerate import notebook_launcher
 from accelerate.utils import is_cuda_available
 
 from tpl.errors import OutOfTime, PlainError
-from tpl.training.loop import launched_processes
+from tpl.training.sharing import launched_processes
 
 Item = TypeVar("Item", bound=Hashable)
 Result = TypeVar("Result")

@@ -21,7 +21,7 @@ from tpl.dataset.collection import Collection
 from tpl.evaluation.results import ResultsError
 from tpl.evaluation.rows import case_rng
 from tpl.evaluation.summary import bootstrap_mean
-from tpl.files import digest, write_atomically
+from tpl.files import digest, write_file
 from tpl.geometry.correspondence import (
     judged_points,
     majority,
@@ -189,7 +189,7 @@ def score_transfer(
         for codes, found in targets.items():
             tables += [score_samples(samples, target.sample(points, seed), codes) for target in found]
         for file, table in zip(files, map(pd.concat, zip(*tables, strict=True)), strict=True):
-            write_atomically(file, lambda path, table=table: table.to_csv(path, index=False))
+            write_file(file, lambda path, table=table: table.to_csv(path, index=False))
     return Transfers(*map(pd.read_csv, files))
 
 

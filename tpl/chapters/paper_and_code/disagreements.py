@@ -24,7 +24,7 @@ from tpl.chapters.paper_and_code.trials import (
     trial_config,
     trial_key,
 )
-from tpl.files import digest, write_atomically
+from tpl.files import digest, write_file
 from tpl.models.encoder import WeightsUnavailable, imagenet_trunk
 from tpl.settings import SettingsError
 from tpl.training import side_by_side
@@ -298,7 +298,7 @@ def _measured(row: Disagreement, bench: Bench, obstacle: str) -> pd.DataFrame:
     table["digest"] = _digest(row, bench)
     if obstacle:
         return table
-    write_atomically(results_file(row, bench), lambda path: table.to_csv(path, index=False))
+    write_file(results_file(row, bench), lambda path: table.to_csv(path, index=False))
     found = read_measured(row, bench)  # what is returned is the same, measured or read
     assert found is not None
     return found

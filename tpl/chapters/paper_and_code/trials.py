@@ -15,7 +15,7 @@ from torch import Tensor
 from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.dataset.collection import Collection
 from tpl.evaluation.rows import WORST, attempt, case_rng
-from tpl.files import digest, write_atomically
+from tpl.files import digest, write_file
 from tpl.geometry.marching import extract_mesh, sample_mesh
 from tpl.inference import encode, to_raw
 from tpl.metrics import chamfer_distance
@@ -173,7 +173,7 @@ def run_trial(key: str, trials: Mapping[str, Trial], bench: Bench) -> dict[str, 
     finally:
         torch.set_num_threads(threads)
     found["seconds"] = round(time.perf_counter() - start, 1)
-    write_atomically(kept_trial(key, bench), lambda path: path.write_text(json.dumps(found)))
+    write_file(kept_trial(key, bench), lambda path: path.write_text(json.dumps(found)))
     return found
 
 

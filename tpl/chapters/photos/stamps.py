@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpl.files import write_atomically
+from tpl.files import write_file
 from tpl.shapes.packages import download, members
 
 PACKAGE = "tuxpaint-stamps-default"
@@ -57,5 +57,5 @@ def fetch_stamps(folder: Path | str = "data/photos") -> dict[str, Path]:
             wanted = dict(members(package, {*(stamp.member for stamp in STAMPS), COPYRIGHT}))
             for member, content in wanted.items():
                 name = f"{PACKAGE}-copyright.txt" if member == COPYRIGHT else Path(member).name
-                write_atomically(folder / name, lambda path, content=content: path.write_bytes(content))
+                write_file(folder / name, lambda path, content=content: path.write_bytes(content))
     return files

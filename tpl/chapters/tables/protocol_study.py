@@ -14,7 +14,7 @@ from tpl.dataset.collection import Collection
 from tpl.evaluation.protocols import BOOK, CELLS, PROTOCOLS
 from tpl.evaluation.results import ResultsError
 from tpl.evaluation.rows import KEYS, attempt, case_rng, describe
-from tpl.files import digest, write_atomically
+from tpl.files import digest, write_file
 from tpl.look.plotting import INK
 from tpl.study.methods import FOLDERS
 from tpl.study.trained import Trained
@@ -72,8 +72,8 @@ def measure_category(
             keys = (shape.category, shape.split, shape.id, shape.family, VIEW, method)
             rows.append((*keys, protocol.name, distance, floor, protocol.factor, reason, seed, str(runs)))
     table = pd.DataFrame(rows, columns=COLUMNS)
-    write_atomically(file, lambda path: table.to_csv(path, index=False))
-    write_atomically(key_file, lambda path: path.write_text(json.dumps(key)))
+    write_file(file, lambda path: table.to_csv(path, index=False))
+    write_file(key_file, lambda path: path.write_text(json.dumps(key)))
     return file
 
 

@@ -1,0 +1,55 @@
+"""The learning curve of a training while it grows."""
+
+import math
+import time
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tpl.errors import PlainError
+
+
+class TrainingInterrupted(PlainError):
+    """The training lost its way (a loss that is not a number); the message says where and what to try."""
+
+
+class LearningCurve:
+    """Rows of `step`, `seconds`, the mean of each term since the last row, and their sum as `loss`.
+
+    Args:
+        rows: Those of the pieces before.
+        accelerator: The processes that share the steps; a mean is that of all.
+        label: Name of the training.
+    """
+
+    def __init__(self, rows: list[dict], accelerator: Accelerator, label: str):
+        self.rows, self.accelerator, self.label = rows, accelerator, label
+        self.started = time.perf_counter() - (rows[-1]["seconds"] if rows else 0)
+        self.sums: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Counts the terms of a step, on the device: reading a number would wait for it."""
+        for name, term in terms.items():
+            self.sums[name] = self.sums.get(name, 0) + term
+        self.steps += 1
+
+    def end_row(self, step: int) -> None:
+        """Writes what was counted as the row of this step.
+
+        Raises:
+            TrainingInterrupted: It is not finite.
+        """
+        row = {
+            name: torch.as_tensor(self.accelerator.reduce(value, "mean")).item() / self.steps
+            for name, value in self.sums.items()
+        }
+        loss = sum(row.values())
+        if not math.isfinite(loss):
+            raise TrainingInterrupted(
+                f"{self.label}: the loss is {loss} at step {step} ({row}); lower the learning rate, or train in fp32; "
+                "the last saved state is untouched"
+            )
+        self.rows.append({"step": step, "seconds": time.perf_counter() - self.started, **row, "loss": loss})
+        self.sums, self.steps = {}, 0
