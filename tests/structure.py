@@ -13,8 +13,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    "errors files settings provenance geometry losses metrics meshes rendering shapes evaluation look dataset models "
-    "training inference study photos chapters book __main__"
+    "errors files settings provenance source_code geometry losses metrics meshes rendering shapes evaluation look "
+    "dataset models training inference study photos chapters book __main__"
 ).split()
 """The rooms from the ground up: one imports only from those before it. The package itself stands above all."""
 

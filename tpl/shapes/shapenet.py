@@ -21,6 +21,7 @@ from tpl.shapes.options import SourceOptions
 from tpl.shapes.preprocessed import find_preprocessed, find_views
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
 from tpl.shapes.splits import read_split
+from tpl.source_code import code_digest
 
 MODEL = "models/model_normalized.obj"
 
@@ -111,10 +112,10 @@ def _archived(archive: Path, synset: str, size: int, changed: int) -> dict[str, 
 
 
 def _version(model: Model, given: Mapping[str, Path]) -> str:
-    """Tells by sizes whether a shape's files are others than before.
+    """Tells by sizes whether a shape's files are others than before, or the code that reads them.
 
     Hashing gigabytes of a data set that never changes would cost more than it tells; and a size is the same whether
     the archive is unpacked or not.
     """
     sizes = [model.size, *(f"{kind}{path.stat().st_size if path.is_file() else ''}" for kind, path in given.items())]
-    return hashlib.sha256(repr(sizes).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr([*sizes, code_digest("tpl.meshes.reading")]).encode()).hexdigest()[:16]
