@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,35 @@ def write_mini_book(root: Path) -> Any:
     shutil.copytree(ROOT / "book" / "_static", book.folder / "_static")
     pair(book)
     return book
+
+
+REMARK = '# A comment, and\n"""a text that stands alone, as a docstring does."""\n'
+"""What can be written into a module without changing anything."""
+
+
+@pytest.fixture
+def edit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Adds lines to a module, a remark without them, in the copy of the sources that results are then kept by.
+
+    What runs stays as it is.
+    """
+    from tpl import source_code
+
+    def forget() -> None:
+        for function in vars(source_code).values():
+            getattr(function, "cache_clear", lambda: None)()
+
+    def edit(module: str, lines: str = "") -> None:
+        file = copy.parent.joinpath(*module.split("."))
+        file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+        file.write_text(f"{file.read_text(encoding='utf-8')}\n{lines or REMARK}", encoding="utf-8")
+        forget()
+
+    copy = shutil.copytree(ROOT / "tpl", tmp_path / "sources" / "tpl", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(source_code, "PACKAGE", copy)
+    forget()
+    yield edit
+    forget()
 
 
 @pytest.fixture

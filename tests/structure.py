@@ -2,6 +2,8 @@
 
     python tests/structure.py
 
+`test_structure.py` holds it to this: imports lead down only, and the numbers do not grow.
+
 A room is a package right below `tpl`, or one of its single modules; of `tpl.chapters` and `tpl.book` each is one room.
 """
 
@@ -13,10 +15,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    "errors files settings provenance geometry losses metrics meshes rendering shapes evaluation look dataset models "
-    "training inference study photos chapters book __main__"
+    "errors files settings provenance source_code geometry losses metrics meshes rendering shapes evaluation look "
+    "dataset models training inference study photos chapters book __main__"
 ).split()
 """The rooms from the ground up: one imports only from those before it. The package itself stands above all."""
+
+LIMITS = {"longest function": 100, "lines": 22_000, "import lines of chapters": 360}
+"""The most that each number may be. Lower one when it has fallen; none of them rises."""
 
 
 class Arrow(NamedTuple):
@@ -26,11 +31,11 @@ class Arrow(NamedTuple):
     target: str
 
 
-def modules() -> dict[str, ast.Module]:
+def modules(root: Path = ROOT) -> dict[str, ast.Module]:
     """The modules of the library by their dotted names."""
     found = {}
-    for file in sorted((ROOT / "tpl").rglob("*.py")):
-        name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for file in sorted((root / "tpl").rglob("*.py")):
+        name = ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
         found[name] = ast.parse(file.read_text(encoding="utf-8"))
     return found
 
@@ -41,10 +46,10 @@ def arrows(trees: dict[str, ast.Module]) -> Iterator[Arrow]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 yield from (Arrow(source, alias.name) for alias in node.names if alias.name in trees)
-            elif isinstance(node, ast.ImportFrom) and node.module in trees:
-                for alias in node.names:
-                    inner = f"{node.module}.{alias.name}"
-                    yield Arrow(source, inner if inner in trees else node.module)
+            elif isinstance(node, ast.ImportFrom):
+                named = [(f"{node.module}.{alias.name}", str(node.module)) for alias in node.names]
+                targets = [inner if inner in trees else outer for inner, outer in named]
+                yield from (Arrow(source, target) for target in targets if target in trees)
 
 
 def room(module: str) -> str:
@@ -56,6 +61,48 @@ def doors(trees: dict[str, ast.Module]) -> set[Arrow]:
     """The arrows between rooms, each once."""
     between = {Arrow(room(arrow.source), room(arrow.target)) for arrow in arrows(trees)}
     return {arrow for arrow in between if arrow.source != arrow.target}
+
+
+def homeless(trees: dict[str, ast.Module]) -> list[str]:
+    """A sentence for each module that stands in no room of `FLOORS`."""
+    return [
+        f"{module} stands in no room: name {room(module)!r} in FLOORS, at the height of what it imports"
+        for module in trees
+        if room(module) not in (*FLOORS, "tpl")
+    ]
+
+
+def upward(trees: dict[str, ast.Module]) -> list[str]:
+    """A sentence for each import of what stands above."""
+    heights = {name: height for height, name in enumerate((*FLOORS, "tpl"))}
+    found = {arrow for arrow in arrows(trees) if room(arrow.source) != room(arrow.target)}
+    return [
+        f"{source} imports {target}, and {room(target)} stands above {room(source)}"
+        for source, target in sorted(found)
+        if heights.get(room(target), -1) >= heights.get(room(source), len(heights))
+    ]
+
+
+def circles(trees: dict[str, ast.Module]) -> list[str]:
+    """A sentence for each set of modules that import each other, directly or not; a package hands on what is in it."""
+    below: dict[str, set[str]] = {name: set() for name in trees}
+    for source, target in arrows(trees):
+        below[source].add(target)
+    reach = {name: _reached(name, below) for name in trees}
+    groups = {
+        frozenset(other for other in reach[name] if name in reach[other]) for name in trees if name in reach[name]
+    }
+    return [f"{', '.join(sorted(group))} import each other" for group in sorted(groups, key=sorted)]
+
+
+def _reached(start: str, below: dict[str, set[str]]) -> set[str]:
+    found, waiting = set(), [*below[start]]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += below[name]
+    return found
 
 
 def longest_function(trees: dict[str, ast.Module]) -> tuple[int, str]:
@@ -75,6 +122,11 @@ def _lines(function: ast.FunctionDef) -> int:
     return (function.end_lineno or function.lineno) - function.lineno + 1 - docstring
 
 
+def lines(root: Path = ROOT) -> int:
+    """Lines of the library."""
+    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in (root / "tpl").rglob("*.py"))
+
+
 def chapter_imports() -> dict[str, int]:
     """Lines of each chapter that import something, or go on with an import's names."""
     return {file.stem: _import_lines(file.read_text(encoding="utf-8")) for file in sorted((ROOT / "book").glob("*.md"))}
@@ -89,23 +141,30 @@ def _import_lines(text: str) -> int:
     return count
 
 
-def main() -> None:
-    trees = modules()
-    between = doors(trees)
-    chapters = chapter_imports()
-    print("rooms:", len({room(module) for module in trees} - {"tpl"}))
-    print("arrows between rooms:", len(between))
-    print("arrows between modules of different files:", len(set(arrows(trees))))
-    print("that run back up:", sorted(a for a in between if a.source in FLOORS and rising(a)))
-    print("longest function:", *longest_function(trees))
-    print("lines:", sum(len(f.read_text(encoding="utf-8").splitlines()) for f in (ROOT / "tpl").rglob("*.py")))
-    print("import lines of chapters:", sum(chapters.values()), chapters)
+def measured() -> dict[str, int]:
+    """The numbers that `LIMITS` holds."""
+    return {
+        "longest function": longest_function(modules())[0],
+        "lines": lines(),
+        "import lines of chapters": sum(chapter_imports().values()),
+    }
 
 
-def rising(arrow: Arrow) -> bool:
-    """Whether an arrow leads to a room that stands above its own."""
-    return FLOORS.index(arrow.target) >= FLOORS.index(arrow.source)
+def table() -> str:
+    """All that is measured, a line a number."""
+    trees, chapters = modules(), chapter_imports()
+    rows = {
+        "rooms": len({room(module) for module in trees} - {"tpl"}),
+        "arrows between rooms": len(doors(trees)),
+        "arrows between modules": len(set(arrows(trees))),
+        "that run back up": len(upward(trees)),
+        "circles": len(circles(trees)),
+        "longest function": "{} ({})".format(*longest_function(trees)),
+        "lines": lines(),
+        "import lines of chapters": f"{sum(chapters.values())} (at most {max(chapters.values())} in one)",
+    }
+    return "\n".join(f"{name:26} {value}" for name, value in rows.items())
 
 
 if __name__ == "__main__":
-    main()
+    print(table())

@@ -7,7 +7,7 @@ from jaxtyping import TypeCheckError
 from scipy.spatial.transform import Rotation
 from sklearn.neighbors import NearestNeighbors
 
-from tpl.geometry.primitives import box, sphere, translated
+from tpl.geometry.primitives import box, sphere, translated, union
 from tpl.metrics import chamfer_distance, compare_surfaces, f_score, iou, normal_consistency, sampling_floor
 
 RNG = np.random.default_rng(0)
@@ -133,6 +133,13 @@ def test_a_point_exactly_as_far_as_the_threshold_is_close():
     assert f_score(points, shifted, threshold=np.nextafter(0.25, 0)) == 0
 
 
+def test_f_score_counts_as_close_what_is_within_a_hundredth_of_a_diagonal():
+    whole = square(0)[0]
+    assert f_score(whole, square(0.0099)[0]) == 1 and f_score(whole, square(0.0101)[0]) == 0
+    normals = square(0)[1]
+    assert compare_surfaces(whole, normals, square(0.0101)[0], normals).f_score == 0
+
+
 def test_f_score_of_half_a_surface():
     whole = square(0, 400)[0]
     half = whole[whole[:, 0] < 0.5]
@@ -251,6 +258,12 @@ def test_iou_is_symmetric_and_one_only_for_the_same(x, radius):
     assert iou(first, second, 24) == iou(second, first, 24)
     assert 0 <= iou(first, second, 24) <= 1
     assert iou(first, first, 24) == 1
+
+
+def test_iou_sees_the_cube_of_side_two_and_of_another_bound_that_one():
+    ball, beside = sphere(0.5), union(sphere(0.5), translated(sphere(0.4), (1.45, 0, 0)))
+    assert iou(ball, beside, 32) == 1
+    assert iou(ball, beside, 64, bound=2) == pytest.approx(0.5**3 / (0.5**3 + 0.4**3), rel=0.05)
 
 
 def test_iou_of_nothing_with_nothing_is_refused():

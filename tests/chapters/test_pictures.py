@@ -109,3 +109,18 @@ def test_spread_within_and_between_shapes_by_hand():
     codes = np.array([[[1.0, 0], [3, 0]], [[-1.0, 0], [-3, 0]]])  # means at +-2, views 1 away from them
     assert spread_of_views(codes) == pytest.approx((1, 2))
     assert spread_of_views(codes[:, :1]) == pytest.approx((0, 1))
+
+
+def test_other_code_of_the_ray_caster_draws_anew_and_other_words_do_not(tmp_path, edit_code):
+    def drawn() -> int:
+        posters([BALL], CLAY["chairs"], tmp_path / "shelf", 16, jobs=1)
+        solid({"ball": BALL}, "one", tmp_path / "shelf", CLAY["chairs"])
+        return len(list((tmp_path / "shelf").rglob("*.png")))
+
+    assert drawn() == 2
+    edit_code("tpl.rendering.raycast")
+    assert drawn() == 2
+    edit_code("tpl.look.scenes", "HEIGHT = 7")
+    assert drawn() == 3
+    edit_code("tpl.rendering.raycast", "LIGHT = 7")
+    assert drawn() == 5

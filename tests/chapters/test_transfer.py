@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tpl.chapters.correspondence.transfer
 from tpl.chapters.correspondence.figures import (
     PART_COLORS,
     painted,
@@ -211,3 +212,26 @@ def test_too_many_exemplars_are_refused(experiment):
         exemplars_and_targets(trained, 3, 1, 1)
     sources, targets = exemplars_and_targets(trained, 1, 1, 5)
     assert [len(sources), len(targets[LEARNT]), len(targets[FROM_IMAGE])] == [1, 1, 1]
+
+
+def test_other_code_or_other_labels_score_anew_and_other_words_do_not(experiment, monkeypatch, edit_code):
+    scored = []
+    score = tpl.chapters.correspondence.transfer.score_samples
+    monkeypatch.setattr(
+        "tpl.chapters.correspondence.transfer.score_samples", lambda *given: scored.append(1) or score(*given)
+    )
+    collection, runs = experiment
+
+    def scores_anew() -> bool:
+        scored.clear()
+        score_transfer("chairs", collection, runs, exemplars=1, points=50)
+        return bool(scored)
+
+    assert scores_anew() and not scores_anew()
+    edit_code("tpl.geometry.correspondence")
+    edit_code("tpl.look.plotting", "WIDTH = 7")
+    assert not scores_anew()
+    edit_code("tpl.geometry.correspondence", "NEAREST = 7")
+    assert scores_anew()
+    edit_code("tpl.shapes.procedural.chair_design", "LEG = 7")  # labels of parts are in no fingerprint
+    assert scores_anew()

@@ -139,3 +139,17 @@ def test_a_training_that_diverges_is_a_result_with_its_reason(bench, monkeypatch
     trial = Trial("embedding", trial_config("embedding", {}, bench, seed=7))
     found = run_trial("diverged", {"diverged": trial}, bench)
     assert found["reason"].startswith("phase 1: the loss is nan at step 3") and kept_trial("diverged", bench).exists()
+
+
+def test_a_key_knows_the_code_that_trains_and_measures(bench, edit_code):
+    def key() -> str:
+        return key_of(Trial("embedding", trial_config("embedding", {}, bench)), bench)
+
+    before = key()
+    edit_code("tpl.losses")
+    edit_code("tpl.look.plotting", "WIDTH = 7")
+    assert key() == before
+    edit_code("tpl.losses", "WEIGHT = 7")
+    with_other_losses = key()
+    edit_code("tpl.metrics", "HALF = 7")
+    assert len({before, with_other_losses, key()}) == 3

@@ -300,3 +300,18 @@ def test_who_only_reads_a_collection_leaves_its_description_alone(tmp_path):
     assert file.read_text() == '{"train": 3}'
     open_collection(tmp_path, config=CollectionConfig(train=4))
     assert json.loads(file.read_text())["train"] == 4
+
+
+def test_shapes_are_made_again_by_other_code_and_kept_by_the_same_in_other_words(tmp_path, edit_code):
+    store = Store(tmp_path / "data")
+    prepare_shape(BALLS[0], store, SMALL)
+    for module, lines, status in [
+        ("tpl.meshes.sdf", "", "kept"),
+        ("tpl.look.plotting", "CELLS = 2", "kept"),
+        ("tpl.meshes.sdf", "BATCH = 7", "made"),
+        ("tpl.rendering.cameras", "FIELD_OF_VIEW = 7", "made"),
+        ("tpl.dataset.prepare", "VIEWS_AROUND = 49", "made"),
+    ]:
+        edit_code(module, lines)
+        assert prepare_shape(BALLS[0], store, SMALL)["status"] == status, (module, lines)
+    assert prepare_shape(BALLS[0], store, SMALL)["status"] == "kept"

@@ -307,6 +307,30 @@ def test_the_interval_covers_the_mean_of_the_population():
     assert 86 <= covered <= 99
 
 
+def test_the_interval_is_that_of_95_percent_at_both_ends():
+    """Of many values a mean is normal: 1.96 of its standard errors to either side."""
+    values = np.random.default_rng(0).normal(3, 2, 400)
+    error = values.std() / 20
+    low, high = bootstrap_mean(values, seed=0, resamples=20_000)
+    assert (values.mean() - low) / error == pytest.approx(1.96, abs=0.06)
+    assert (high - values.mean()) / error == pytest.approx(1.96, abs=0.06)
+
+
+def test_two_shapes_have_an_interval_from_one_to_the_other():
+    summary = summarize(pd.DataFrame(rows_of(0.001, 0.002))).iloc[0]
+    assert (summary["low"], summary["high"]) == (0.001, 0.002)
+
+
+def test_figures_without_floaters_are_of_the_meshes_without_them():
+    rows = [
+        r | {"chamfer_clean": clean}
+        for r, clean in zip(rows_of(0.003, 0.008, 0.009), (0.001, 0.002, 0.006), strict=True)
+    ]
+    summary = summarize(pd.DataFrame(rows)).iloc[0]
+    assert summary["mean_clean"] == pytest.approx(0.003) and summary["median_clean"] == 0.002
+    assert summary["mean"] == pytest.approx(0.02 / 3) and summary["median"] == 0.008
+
+
 def test_one_shape_has_no_interval():
     summary = summarize(pd.DataFrame(rows_of(0.001))).iloc[0]
     assert np.isnan(summary["low"]) and summary["mean"] == 0.001
@@ -346,6 +370,9 @@ def test_the_printed_table_is_times_1000_and_has_no_nan():
     table = format_summary(summarize(pd.DataFrame(rows)))
     assert table["mean"].tolist() == ["2.00", "3.00"]
     assert table["failed"].tolist() == ["1 of 3", "0 of 1"]
+    assert table["median"].tolist() == ["2.00", "3.00"] and table["mean, no floaters"].tolist() == ["2.00", "3.00"]
+    assert table["F-score"].tolist() == ["0.333", "0.500"]  # of shares, as they are
+    assert table["normals"].tolist() == ["0.533", "0.800"]
     assert table["95 %"].tolist()[1] == "" and " to " in table["95 %"].tolist()[0]
     assert not table.astype(str).map(lambda cell: "nan" in cell).to_numpy().any()
 

@@ -169,6 +169,7 @@ def test_values_that_are_not_finite_are_refused():
 def test_senseless_grids_are_refused():
     with pytest.raises(ValueError, match="a grid of 1 cells"):
         extract_mesh(sphere(0.5), 1)
+    assert extract_mesh(sphere(0.5), 2).is_watertight  # an octahedron around the one node inside
 
 
 def test_evaluate_is_the_function_in_chunks():

@@ -204,6 +204,12 @@ def test_an_image_and_a_pixel_have_contents():
         FIXED.rays(8, samples=0)
 
 
+def test_the_fixed_view_is_that_of_the_authors():
+    """Front three-quarter, from 36 degrees to the object's left and 25 above, at 0.8 of the reference distance."""
+    assert (FIXED.azimuth, FIXED.elevation, FIXED.roll, FIXED.shift) == (324, 25, 0, (0, 0, 0))
+    assert FIXED.distance == pytest.approx(0.8 * 1.75)
+
+
 def test_named_cameras_see_all_of_the_ball_around_an_object():
     directions = np.random.default_rng(0).normal(size=(20_000, 3))
     ball = 0.5 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
@@ -247,7 +253,8 @@ def test_hard_views_have_their_ranges():
 def test_the_azimuth_goes_round_in_steps_of_7_2_degrees(draw):
     views = draw(50)
     steps = np.array([view.azimuth - 7.2 * (index + 1) for index, view in enumerate(views)])
-    assert np.abs((steps + 180) % 360 - 180).max() <= 5
+    away = (steps + 180) % 360 - 180
+    assert -5 <= away.min() < -4 and 4 < away.max() <= 5
     assert all(0 <= view.azimuth < 360 for view in views)
 
 
@@ -272,6 +279,21 @@ def test_five_rejections_make_the_ranges_milder():
     assert all(1.75 < view.distance <= 1.75 * 1.10 for view in views)
     assert all(np.abs(view.shift).max() <= 0.1 for view in views)
     assert all(is_inside(view, ball) for view in views)
+
+
+def test_exactly_the_first_five_draws_are_of_the_wide_ranges_and_a_hundred_are_tried(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("tpl.rendering.cameras.is_inside", lambda camera, _: drawn.append(camera))
+    rng = np.random.default_rng(0)
+    for index in range(50):
+        with pytest.raises(ValueError, match="does not fit the views"):
+            hard_camera(index, CUBE, rng)
+    distance = np.array([view.distance for view in drawn]).reshape(50, 100) / 1.75
+    shift = np.abs([view.shift for view in drawn]).max(axis=1).reshape(50, 100)
+    assert (distance[:, :5].min(axis=0) < 0.65).all() and distance[:, :5].max() <= 1
+    assert (shift[:, :5].max(axis=0) > 0.15).all()
+    assert (distance[:, 5:].min() >= 0.75) and (distance[:, 5].max() > 1.05)
+    assert shift[:, 5:].max() <= 0.1
 
 
 def test_an_object_that_cannot_fit_is_refused_by_its_size():

@@ -245,3 +245,14 @@ def test_a_folder_is_prepared_and_says_what_it_is(tmp_path, capsys):
 def test_a_shape_of_a_folder_travels_to_other_processes(tmp_path):
     (shape,) = listed(write(tmp_path, "a.obj"))
     assert len(pickle.loads(pickle.dumps(shape)).load().faces) == 12
+
+
+def test_a_shape_is_another_when_the_code_that_reads_it_is(tmp_path, edit_code):
+    folder = tmp_path / "meshes"
+    write(folder, "a.obj")
+    first = listed(folder)[0].version
+    edit_code("tpl.meshes.reading")
+    edit_code("tpl.shapes.procedural.parts", "ROUND = 7")
+    assert listed(folder)[0].version == first
+    edit_code("tpl.meshes.reading", "LONGEST = 7")
+    assert listed(folder)[0].version != first

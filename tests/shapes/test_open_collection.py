@@ -14,6 +14,7 @@ import pytest
 from tpl.shapes import CATEGORIES, SourceOptions, open_catalog, open_fetching
 from tpl.shapes.open_catalog import OpenShape, Package, read_catalog, read_packages
 from tpl.shapes.open_collection import HELD_OUT, open_shapes
+from tpl.shapes.open_meshes import mesh_version
 from tpl.shapes.packages import FetchError
 
 ROOT = Path(__file__).parents[2]
@@ -223,3 +224,13 @@ def test_without_apt_a_sentence_says_which_files_to_put_where(archive, monkeypat
 def test_the_catalogue_file_is_one_shape_a_line_and_has_no_field_of_its_own():
     lines = (ROOT / "data/open_shapes.json").read_text().splitlines()
     assert len(lines) == 254 and json.loads(lines[1].rstrip(","))["id"] == read_catalog()[0].id
+
+
+def test_a_shape_is_another_when_the_code_that_makes_its_mesh_is(edit_code):
+    entry = read_catalog()[0]
+    first = mesh_version(entry)
+    edit_code("tpl.meshes.ac3d")
+    edit_code("tpl.shapes.packages", "TRIES = 7")  # the package is known by a hash of its own
+    assert mesh_version(entry) == first
+    edit_code("tpl.meshes.ac3d", "LONGEST = 7")
+    assert mesh_version(entry) != first

@@ -301,3 +301,11 @@ def test_the_miniature_is_the_procedural_shapes_in_shapenets_form(tmp_path):
             assert mesh.volume == pytest.approx(truth.volume, rel=1e-4) and len(mesh.faces) == len(truth.faces)
             np.testing.assert_allclose(mesh.triangles_center, truth.triangles_center, atol=1e-6)
             np.testing.assert_array_equal(mesh.visual.face_colors, truth.visual.face_colors)
+
+
+def test_a_shape_is_another_when_the_code_that_reads_it_is(tree, edit_code):
+    first = chairs(tree)[0].version
+    edit_code("tpl.meshes.reading")
+    assert chairs(tree)[0].version == first
+    edit_code("tpl.meshes.reading", "LONGEST = 7")
+    assert chairs(tree)[0].version != first

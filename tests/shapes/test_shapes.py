@@ -73,3 +73,15 @@ def test_what_does_not_exist_is_refused_with_what_does():
         procedural_shapes("sofas", {"tests": 1})
     with pytest.raises(ValueError, match="seed is -1"):
         list_shapes("procedural", "sofas", train=1, seed=-1)
+
+
+def test_made_shapes_are_others_when_the_code_that_makes_them_is(edit_code):
+    def version() -> str:
+        return procedural_shapes("chairs", {"train": 1})[0].version
+
+    first = version()
+    edit_code("tpl.shapes.procedural.chair_backs")
+    edit_code("tpl.meshes.reading", "LONGEST = 7")
+    assert version() == first
+    edit_code("tpl.shapes.procedural.parts", "ROUND = 7")
+    assert version() != first

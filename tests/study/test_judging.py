@@ -305,3 +305,23 @@ def test_contrastive_pre_training_sees_all_training_shapes_and_watches_the_other
     assert run.measures.retrieval.between(0, 1).all()
     other = contrast_category("sofas", collection, config, runs, name="contrastive_again")
     assert other.name == "contrastive_again" and load_contrastive(other).measures.equals(run.measures)
+
+
+def test_other_code_judges_anew_and_other_words_do_not(experiment, monkeypatch, edit_code):
+    class Judged(Exception):
+        pass
+
+    def judge(*_):
+        raise Judged
+
+    collection, runs, file = experiment
+    key, again = file.with_suffix(".json"), dict(resolution=24, oracle=ORACLE, draws=2)
+    kept = key.read_text()
+    monkeypatch.setattr("tpl.study.judging.split_views", judge)
+    edit_code("tpl.metrics")
+    edit_code("tpl.training.loop", "PATIENCE = 7")  # the weights are known by a hash of their own
+    assert evaluate_category("sofas", collection, runs, **again) == file
+    edit_code("tpl.evaluation.rows", "POINTS = 7")
+    with pytest.raises(Judged):
+        evaluate_category("sofas", collection, runs, **again)
+    key.write_text(kept)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import tpl.study.trained
 from tpl.chapters.pictures import exhibits, gallery, painted_by_place, painted_template, posters, view_row
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
@@ -189,3 +190,29 @@ def test_paint_is_that_of_the_place_on_the_template(trained):
     places = trained.embedding.model.canonical(NO_SHAPE.apply(np.asarray(mesh.vertices)), code)
     assert np.array_equal(painted_by_place(trained, mesh, code).visual.vertex_colors[:, :3], position_colors(places))
     assert np.abs(trained.embedding.model.template_shape()(places)).max() < 0.05  # the surface came to the surface
+
+
+def test_other_code_makes_meshes_scores_and_floors_anew_and_other_words_do_not(trained, monkeypatch, edit_code):
+    made = []
+
+    def listen(name):
+        before = getattr(tpl.study.trained, name)
+        monkeypatch.setattr(tpl.study.trained, name, lambda *a, **k: made.append(name) or before(*a, **k))
+
+    def look() -> set[str]:
+        made.clear()
+        trained.decode(trained.embedding.codes[0])
+        score_training_shapes("chairs", trained.collection, trained.runs, 1, resolution=16)
+        sampling_floors("chairs", trained.collection, trained.runs, "coded")
+        return set(made)
+
+    look()
+    for name in ("extract_mesh", "evaluate_reconstruction", "sampling_floor"):
+        listen(name)
+    edit_code("tpl.metrics")
+    edit_code("tpl.training.embedding", "WARMTH = 7")  # the weights are known by a hash of their own
+    assert look() == set()
+    edit_code("tpl.metrics", "HALF = 0.5")
+    assert look() == {"evaluate_reconstruction", "sampling_floor"}
+    edit_code("tpl.models.warp", "STEPS = 7")
+    assert look() == {"extract_mesh", "evaluate_reconstruction"}

@@ -21,8 +21,9 @@ from tpl.files import digest, write_file
 from tpl.look.plotting import CLAY, INK, Picture, plot_triplets, position_colors
 from tpl.look.scenes import Scene, mesh_scene
 from tpl.meshes import Normalization
-from tpl.rendering import POSTER, Camera, composite, raycast, render_poster
+from tpl.rendering import POSTER, Camera, composite, render_poster
 from tpl.shapes import Shape
+from tpl.source_code import code_digest
 from tpl.study.judging import split_views
 from tpl.study.trained import LEARNT, NO_SHAPE, Trained, maybe
 
@@ -45,7 +46,7 @@ def posters(
         camera: The same for all.
         jobs: Processes for those that are not on the shelf; -1 is one a core.
     """
-    look = (size, repr(camera), color, Path(raycast.__file__).read_bytes())
+    look = (size, repr(camera), color, code_digest("tpl.rendering.raycast"))
     folder = Path(shelf) / "posters"
     files = [None if mesh is None else folder / f"{digest(*look, *_content(mesh, color))}.png" for mesh in meshes]
     missing = {file: mesh for file, mesh in zip(files, meshes, strict=True) if file and not file.exists()}
@@ -193,7 +194,7 @@ def solid(
 ) -> Scene:
     """A 3D scene (`mesh_scene` or `steps_scene`) whose poster is drawn once and kept."""
     content = [part for label, mesh in meshes.items() for part in (label, *_content(mesh, color or "vertex"))]
-    look = (make.__name__, color, Path(raycast.__file__).read_bytes())
+    look = (make.__name__, color, code_digest("tpl.look.scenes"))
     file = Path(shelf) / "scenes" / f"{digest(*look, *content)}.png"
     scene = make(meshes, name=name, color=color, poster=file.read_bytes() if file.exists() else None)
     if not file.exists():

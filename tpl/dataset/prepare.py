@@ -23,6 +23,7 @@ from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.meshes.votes import VotedSDF
 from tpl.rendering import FIXED, Camera, blender, easy_camera, hard_camera, render_views
 from tpl.shapes import Shape
+from tpl.source_code import code_digest
 
 VIEWS_AROUND = 50  # the camera's 7.2 degree steps
 POOL_POINTS = 64  # points that each training shape lends to the others' cross samples
@@ -139,12 +140,13 @@ def write_report(report: pd.DataFrame, file: Path) -> None:
 
 
 def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
-    """Whether a shape was prepared as it would be now.
+    """Whether a shape was prepared as it would be now, by the very code of now.
 
     A record from before a setting existed was made in the way that has become the setting's default.
     """
     made_with = PrepareConfig().model_dump() | record["config"]
-    return made_with == config.model_dump() and record.get("version") == shape.version
+    same_shape = record.get("version") == shape.version and record.get("code") == _code()
+    return same_shape and made_with == config.model_dump()
 
 
 def is_rejected(record: dict) -> bool:
@@ -228,11 +230,16 @@ def _take(shape: Shape, store: Store, config: PrepareConfig) -> dict:
 
 def _record(shape: Shape, config: PrepareConfig, clean: CleanMesh | None = None) -> dict:
     card = dataclasses.asdict(clean.card) if clean else {}
-    return {"config": config.model_dump(), "version": shape.version, "card": card}
+    return {"config": config.model_dump(), "version": shape.version, "code": _code(), "card": card}
 
 
 def _digest(samples: SdfSamples, views: bytes) -> str:
     return hashlib.sha256(samples.points.tobytes() + samples.sdf.tobytes() + views).hexdigest()[:16]
+
+
+def _code() -> str:
+    """A hash of the code that prepares shapes; what makes the mesh of one is in its version."""
+    return code_digest("tpl.dataset.prepare", without=("tpl.shapes", "tpl.dataset.workers"))
 
 
 def _check(clean: CleanMesh, normalization: Normalization, rng: np.random.Generator) -> SurfaceCheck:

@@ -31,6 +31,7 @@ from tpl.meshes.reading import FORMATS
 from tpl.shapes.options import Axis, SourceOptions
 from tpl.shapes.procedural import split_of
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
+from tpl.source_code import code_digest
 
 COLORLESS = [184, 184, 184, 255]  # of meshes whose file gives no colour
 VARIANT = re.compile(r"[\s_.-]*(?:\(\d+\)|(?:(?<![a-z])(?:v|ver|version|var|variant))?[\s_.-]*\d+|(?<![a-z])copy)$")
@@ -230,7 +231,7 @@ def _divided(keys: list[str], said: list[str], salt: str) -> list[str]:
 
 
 def _version(path: str, options: SourceOptions) -> str:
-    """A hash of a file, of what it names (materials, textures), and of the axes; nothing where it is unreadable."""
+    """A hash of a file, what it names (materials, textures), the axes, our code; nothing where it is unreadable."""
     outer, _, inner = path.rpartition("!")
     try:
         if inner and not Path(path).exists():  # the archive lists a sum of each of its members
@@ -242,7 +243,8 @@ def _version(path: str, options: SourceOptions) -> str:
             contents = repr(_contents(Path(path), Path(path).resolve().parent))
     except (OSError, KeyError, ValueError, BadZipFile):
         return ""
-    return _hash(f"{contents} {options.up} {options.front}")[:16]
+    code = code_digest(__name__, without=("tpl.shapes.procedural",))
+    return _hash(f"{contents} {options.up} {options.front} {code}")[:16]
 
 
 def _contents(path: Path, within: Path, steps: int = 2) -> list:

@@ -1,6 +1,5 @@
 """A shape of the open collection, from its files to a mesh in RAW."""
 
-import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from trimesh.visual.color import ColorVisuals
 from tpl.files import write_file
 from tpl.meshes import load_mesh
 from tpl.shapes.open_catalog import OpenShape, read_packages
+from tpl.source_code import code_digest
 
-MESH_CODE = ("shapes/open_meshes.py", *(f"meshes/{name}.py" for name in ("ac3d", "binary", "parts", "reading")))
 WHITEST = 204  # of 255, the brightest colour of a face: views lie on white, and a white wing would vanish there
 CLAY = (150, 150, 150, 255)  # of meshes without any colour
 
@@ -35,16 +34,10 @@ def load_open_shape(entry: OpenShape, fetched: Path) -> trimesh.Trimesh:
     return mesh
 
 
-@functools.cache
-def _code() -> str:
-    """A hash of the code that makes meshes of files."""
-    folder = Path(__file__).parents[1]
-    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in MESH_CODE)).hexdigest()
-
-
 def mesh_version(entry: OpenShape) -> str:
     """A hash of what makes the mesh of a shape: its package, its entry in the catalogue, our code."""
-    text = read_packages()[entry.package].sha256 + entry.model_dump_json() + _code()
+    code = code_digest(__name__, without=("tpl.shapes.open_catalog", "tpl.shapes.packages"))
+    text = read_packages()[entry.package].sha256 + entry.model_dump_json() + code
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -23,6 +23,7 @@ from tpl.shapes.options import SourceOptions
 from tpl.shapes.preprocessed import KINDS, find_preprocessed, find_views
 from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
 from tpl.shapes.splits import read_split
+from tpl.source_code import code_digest
 
 MODEL = "models/model_normalized.obj"
 
@@ -124,11 +125,11 @@ def _archived(archive: Path, synset: str, size: int, changed: int) -> dict[str, 
 
 
 def _version(model: Model | None, given: Mapping[str, Path]) -> str:
-    """Tells by sizes whether a shape's files are others than before.
+    """Tells by sizes whether a shape's files are others than before, or the code that reads them.
 
     Hashing gigabytes of a data set that never changes would cost more than it tells; and a size is the same whether
     the archive is unpacked or not.
     """
     of_given = [f"{kind}{path.stat().st_size if path.is_file() else ''}" for kind, path in given.items()]
-    sizes = [model.size if model else None, *of_given]
+    sizes = [model.size if model else None, *of_given, code_digest("tpl.meshes.reading")]
     return hashlib.sha256(repr(sizes).encode()).hexdigest()[:16]

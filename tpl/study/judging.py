@@ -39,6 +39,7 @@ from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_c
 from tpl.meshes import clean_mesh
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
 from tpl.shapes import Shape
+from tpl.source_code import MAKERS, code_digest
 from tpl.study.methods import FOLDERS, ORACLE_RETRIEVAL, RETRIEVED, RIVALS, TWO_PHASE, better_encoder, trained_methods
 from tpl.training import (
     RunFolder,
@@ -110,6 +111,7 @@ def evaluate_category(
         "runs": {method: RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in arms},
         "settings": [resolution, draws, seed, oracle.model_dump()],
         "rivals": list(RIVALS),
+        "code": code_digest("tpl.study.judging", without=MAKERS),
     }
     key_file = file.with_suffix(".json")
     if file.exists() and key_file.exists() and json.loads(key_file.read_text()) == key:

@@ -1,7 +1,8 @@
 """What was trained for a category, as chapters show it: its meshes and their scores, each computed once.
 
-All of it is kept in `runs/<name>/shelf/` under a hash of what it depends on. So a chapter that is executed again only
-reads, and a training with other weights leaves other files: nothing on the shelf is ever out of date.
+All of it is kept in `runs/<name>/shelf/` under a hash of what it depends on, our code included. So a chapter that is
+executed again only reads, and other weights or another metric leave other files: nothing on the shelf is ever out of
+date.
 """
 
 import functools
@@ -26,6 +27,7 @@ from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
 from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.shapes import Shape
+from tpl.source_code import MAKERS, code_digest
 from tpl.study.judging import split_views, surface_normals
 from tpl.study.methods import FOLDERS, TWO_PHASE
 from tpl.training import RunError, RunFolder, load_embedding
@@ -135,7 +137,8 @@ class Trained:
             raise RunError(f"no finished training in {folder}: run its chapter or `tpl train` first")
 
     def _kept_mesh(self, sdf: Callable, weights: str, *key: Any) -> trimesh.Trimesh:
-        path = self.shelf / "meshes" / f"{digest(weights, self.resolution, *key)}.npz"
+        code = code_digest("tpl.geometry.marching", "tpl.models.implicit")
+        path = self.shelf / "meshes" / f"{digest(code, weights, self.resolution, *key)}.npz"
         if not path.exists():
             mesh = extract_mesh(sdf, self.resolution)
             arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
@@ -157,7 +160,8 @@ def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.D
         for shape, view, method, latent in asked
     ]
     store = trained.collection.store
-    key = digest(trained.resolution, seed, store.fingerprint(shapes), codes)
+    code = code_digest("tpl.study.trained", without=MAKERS)
+    key = digest(code, trained.resolution, seed, store.fingerprint(shapes), codes)
     file = trained.shelf / "scores" / f"{key}.csv"
     if not file.exists():
         truths = {shape.id: _truth(trained, shape) for shape in shapes}
@@ -229,7 +233,9 @@ def sampling_floors(
 ) -> pd.Series:
     """The sampling floor of each of the first `count` shapes of a split, of all if 0, in squared raw units."""
     shapes = collection.shapes(category, split)[: count or None]
-    file = Path(runs) / "shelf" / "floors" / f"{digest(POINTS, seed, collection.store.fingerprint(shapes))}.json"
+    code = code_digest("tpl.metrics", "tpl.evaluation.rows")
+    key = digest(code, seed, collection.store.fingerprint(shapes))
+    file = Path(runs) / "shelf" / "floors" / f"{key}.json"
     if not file.exists():
         floors = {s.id: sampling_floor(s.load(), POINTS, case_rng(seed, "floor", s.id)) for s in shapes}
         write_file(file, lambda path: path.write_text(json.dumps(floors)))

@@ -33,6 +33,7 @@ from tpl.geometry.correspondence import (
 )
 from tpl.meshes import Normalization
 from tpl.shapes import Shape
+from tpl.source_code import code_digest
 from tpl.study.methods import FOLDERS, better_encoder
 from tpl.study.trained import LEARNT, Trained
 from tpl.training import RunFolder
@@ -179,7 +180,8 @@ def score_transfer(
     trained = Trained(runs, category, collection, device=device)
     weights = [RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in trained.encoders]
     shapes = collection.shapes(category, "coded") + collection.shapes(category, "test")
-    key = digest(trained._weights, weights, collection.store.fingerprint(shapes), exemplars, coded, test, points, seed)
+    settings = (exemplars, coded, test, points, seed)
+    key = digest(_code(), trained._weights, weights, collection.store.fingerprint(shapes), *settings)
     folder = trained.shelf / "correspondence"
     files = [folder / f"{table}-{key}.csv" for table in Transfers._fields]
     if not all(file.exists() for file in files):
@@ -191,6 +193,12 @@ def score_transfer(
         for file, table in zip(files, map(pd.concat, zip(*tables, strict=True)), strict=True):
             write_file(file, lambda path, table=table: table.to_csv(path, index=False))
     return Transfers(*map(pd.read_csv, files))
+
+
+def _code() -> str:
+    """A hash of the code that results depend on, that of the parts' labels too: the shapes' fingerprint lacks them."""
+    apart = ("tpl.training", "tpl.rendering", "tpl.dataset.prepare", "tpl.dataset.collection", "tpl.look")
+    return code_digest("tpl.chapters.correspondence.transfer", "tpl.shapes.procedural", without=apart)
 
 
 def score_samples(sources: Sequence[Sample], target: Sample, codes: str) -> Transfers:

@@ -22,6 +22,7 @@ from tpl.metrics import chamfer_distance
 from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.settings import validated
 from tpl.shapes import Shape
+from tpl.source_code import SHAPE_MAKERS, code_digest
 from tpl.study.trainings import held_out
 from tpl.training import (
     ContrastiveConfig,
@@ -135,11 +136,12 @@ def trial_config(phase: PhaseName, changes: Mapping[str, Any], bench: Bench, see
 
 
 def trial_key(trial: Trial, bench: Bench) -> str:
-    """A hash of all that a trial's numbers depend on: configuration, data, what it starts from, how it is measured."""
+    """A hash of all that a trial's numbers depend on: code, configuration, data, its start, how it is measured."""
     b = bench.budget
     start = [trial_config(phase, {}, bench).model_dump() for phase in STARTS_FROM[trial.phase]]
     measured = (b.shapes, b.pictured, b.resolution, b.scored_shapes)
-    return digest(trial.phase, trial.config.model_dump(), start, measured, bench.data)
+    code = code_digest("tpl.chapters.paper_and_code.trials", without=SHAPE_MAKERS)
+    return digest(code, trial.phase, trial.config.model_dump(), start, measured, bench.data)
 
 
 def make_starts(phases: set[PhaseName], bench: Bench) -> None:

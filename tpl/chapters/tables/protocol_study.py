@@ -16,6 +16,7 @@ from tpl.evaluation.results import ResultsError
 from tpl.evaluation.rows import KEYS, attempt, case_rng, describe
 from tpl.files import digest, write_file
 from tpl.look.plotting import INK
+from tpl.source_code import MAKERS, code_digest
 from tpl.study.methods import FOLDERS
 from tpl.study.trained import Trained
 from tpl.training import RunFolder
@@ -42,13 +43,14 @@ def measure_category(
 ) -> Path:
     """Measures one encoder's reconstructions from the fixed view by every protocol; returns the file of rows.
 
-    What was measured with the same weights, shapes and settings is not measured again.
+    What was measured by the same code with the same weights, shapes and settings is not measured again.
     """
     file, key_file = (protocols_file(runs, category, split).with_suffix(suffix) for suffix in (".csv", ".json"))
     shapes, store = collection.shapes(category, split), collection.store
     folders = [Path(runs) / category / name for name in ("embedding", FOLDERS[method])]
     settings = [method, VIEW, resolution, seed, CELLS, [(p.name, p.points, p.factor) for p in PROTOCOLS]]
-    key = digest(store.fingerprint(shapes), [RunFolder(folder).digest() for folder in folders], settings)
+    code = code_digest("tpl.chapters.tables.protocol_study", without=(*MAKERS, "tpl.look"))
+    key = digest(code, store.fingerprint(shapes), [RunFolder(folder).digest() for folder in folders], settings)
     if file.exists() and key_file.exists() and json.loads(key_file.read_text()) == key:
         return file
     key_file.unlink(missing_ok=True)

@@ -6,16 +6,15 @@ split: styles of validation and test are never trained on.
 """
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from itertools import count
-from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
 from tpl.shapes.procedural import airplane, chair, sofa
 from tpl.shapes.shape import SPLITS, Shape
+from tpl.source_code import code_digest
 
 MAKERS = {"chairs": chair, "sofas": sofa, "airplanes": airplane}
 
@@ -39,6 +38,7 @@ def procedural_shapes(category: str, count_by_split: Mapping[str, int], seed: in
     if seed < 0:
         raise ValueError(f"the seed is {seed}; take 0 or more")
 
+    version = code_digest(__name__)  # a shape of the same name from other code is another shape
     maker, noun = MAKERS[category], category.removesuffix("s")
     series = noun if seed == 0 else f"{noun}-seed{seed}"
     found: dict[str, list[Shape]] = {split: [] for split in SPLITS if split in count_by_split}
@@ -51,15 +51,8 @@ def procedural_shapes(category: str, count_by_split: Mapping[str, int], seed: in
         if split in found and len(found[split]) < count_by_split[split]:
             shape_id = f"{series}-{number:06d}-{family}"
             build = functools.partial(maker.build, design)
-            found[split].append(Shape(shape_id, category, family, split, build, version=_version()))
+            found[split].append(Shape(shape_id, category, family, split, build, version=version))
     return [shape for split in found for shape in found[split]]
-
-
-@functools.cache
-def _version() -> str:
-    """A hash of the code and tables that make shapes: a shape of the same name from others is another shape."""
-    files = sorted(file for ending in ("*.py", "*.json") for file in Path(__file__).parent.glob(ending))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def split_of(category: str, family: str) -> str:
