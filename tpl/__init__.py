@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tpl.photos import reconstruct
 
-__all__ = ["reconstruct"]
+    __version__: str
+
+__all__ = ["__version__", "reconstruct"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from tpl.photos import reconstruct
 
         return reconstruct
+    if name == "__version__":  # pyproject.toml is the one place that says it
+        from importlib.metadata import version
+
+        return version("tpl")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

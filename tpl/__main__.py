@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from tpl.book.book import DEFAULT_PROFILE, Book
-from tpl.book.commands import ROOT, Given, pair_chapters, publish_run, run, site
+from tpl.book.commands import ROOT, Given, pair_chapters, publish_run, run, site, the_book
 from tpl.book.parameters import chosen_parameters, parameters
 from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import Collection, CollectionConfig, is_collection, open_collection
@@ -69,10 +69,12 @@ def prepare(
     if category != "all" and not config.folder_category and "folder" in config.source.split("+"):
         config = config.model_copy(update={"folder_category": check_category(category)})
     source = "" if config.source == "procedural" else config.source
-    folder = data or Path(beside(str(_shapes_of_profile(profile)["data"]), source))
+    folder = data or Path(beside(_data_of_profile(profile), source))
     collection = Collection(folder, config)
     categories = collection.categories(category)  # before the folder is made
     report = open_collection(folder, config=config).prepare(categories, jobs, timeout, cluster)
+    if _without_book(profile):
+        print(f"the library's own amounts, those of profile {DEFAULT_PROFILE}; other profiles need a clone of the book")
     print(report.groupby(["category", "split", "status"]).size().to_string())
     for status, shape_id, reason in zip(report["status"], report["shape_id"], report["reason"], strict=True):
         if reason:
@@ -264,15 +266,30 @@ def reconstruct(
 
 
 def config_of(profile: str) -> CollectionConfig:
-    """What a profile's chapter of shapes asks for."""
+    """What a profile's chapter of shapes asks for; without the book, the library's own amounts: those of `quick`.
+
+    Raises:
+        BookError: Another profile is asked for, and there is no book; or there is no such profile.
+    """
+    if _without_book(profile):
+        return CollectionConfig()
     values = _shapes_of_profile(profile)
     counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "validation", "test")}
     amounts = {name: values[name] for name in PrepareConfig.model_fields if name in values}
     return CollectionConfig.model_validate({**counts, "seed": values["seed"], "prepare": amounts})
 
 
+def _data_of_profile(profile: str) -> str:
+    return f"data/{profile}" if _without_book(profile) else str(_shapes_of_profile(profile)["data"])
+
+
+def _without_book(profile: str) -> bool:
+    """Whether the library itself answers for a profile: the default one, where it was installed without the book."""
+    return profile == DEFAULT_PROFILE and not Book(ROOT).exists
+
+
 def _shapes_of_profile(profile: str) -> dict[str, Any]:
-    book = Book(ROOT)
+    book = the_book()
     chapter = book.find("01")
     return parameters(chapter) | chosen_parameters(book, [chapter], profile, {})[chapter.name]
 

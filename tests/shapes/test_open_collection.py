@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tpl.shapes import CATEGORIES, SourceOptions, open_catalog, open_fetching
-from tpl.shapes.open_catalog import OpenShape, Package, read_catalog, read_packages
+from tpl.shapes.open_catalog import CATALOG, OpenShape, Package, read_catalog, read_packages
 from tpl.shapes.open_collection import HELD_OUT, open_shapes
 from tpl.shapes.open_meshes import mesh_version
 from tpl.shapes.packages import FetchError
@@ -222,7 +222,7 @@ def test_without_apt_a_sentence_says_which_files_to_put_where(archive, monkeypat
 
 
 def test_the_catalogue_file_is_one_shape_a_line_and_has_no_field_of_its_own():
-    lines = (ROOT / "data/open_shapes.json").read_text().splitlines()
+    lines = CATALOG.read_text().splitlines()
     assert len(lines) == 254 and json.loads(lines[1].rstrip(","))["id"] == read_catalog()[0].id
 
 

@@ -23,6 +23,7 @@ from tpl.files import beside
 Value = int | float | str | bool
 
 
+CONTENTS = "_toc.yml"
 DEFAULT_PROFILE = "quick"  # the chapters' own defaults, so that it needs no file
 
 
@@ -51,6 +52,11 @@ class Book:
     root: Path
 
     @property
+    def exists(self) -> bool:
+        """Whether there is one: an installed library comes without it."""
+        return (self.root / CONTENTS).exists()
+
+    @property
     def folder(self) -> Path:
         """Where the sources lie."""
         return self.root / "book"
@@ -67,10 +73,9 @@ class Book:
     @property
     def pages(self) -> list[str]:
         """All pages in the order of reading, without `book/` and suffix."""
-        file = self.root / "_toc.yml"
-        if not file.exists():
-            raise BookError(f"no book in {self.root}: it has no _toc.yml; run this in a clone of the repository")
-        toc = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not self.exists:
+            raise BookError(f"no book in {self.root}: it has no {CONTENTS}; run this in a clone of the repository")
+        toc = yaml.safe_load((self.root / CONTENTS).read_text(encoding="utf-8"))
 
         def files(entry: Any) -> Iterator[str]:
             if isinstance(entry, dict):

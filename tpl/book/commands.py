@@ -5,13 +5,28 @@ from typing import Annotated
 
 import tyro
 
-from tpl.book.book import DEFAULT_PROFILE, Book
+from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.execution import run_chapters
 from tpl.book.pairs import pair
 from tpl.book.publishing import publish
 from tpl.book.site import build_site
 
 ROOT = Path(__file__).parents[2]
+
+
+def the_book() -> Book:
+    """The book of the clone that the library is installed from.
+
+    Raises:
+        BookError: The library was installed by itself.
+    """
+    book = Book(ROOT)
+    if not book.exists:
+        raise BookError(
+            f"no book in {ROOT}: this needs a clone of the repository and the library installed from it, "
+            "`pip install -e .[book]`"
+        )
+    return book
 
 
 Given = Annotated[
@@ -38,7 +53,7 @@ def run(
         minutes: Pause after so many; the same command goes on from there, and keeps named chapters, too, that have not
             changed. The exit status is 75 until all is done.
     """
-    folder = run_chapters(Book(ROOT), chapters, profile, dict(parameter), again=again, minutes=minutes)
+    folder = run_chapters(the_book(), chapters, profile, dict(parameter), again=again, minutes=minutes)
     print(f"the executed chapters: {folder}")
 
 
@@ -48,12 +63,12 @@ def site(source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLD
     Args:
         source: The folder of the executed chapters, as runs/quick/book; the published run by default.
     """
-    print(f"the book: {build_site(Book(ROOT), source)}")
+    print(f"the book: {build_site(the_book(), source)}")
 
 
 def pair_chapters() -> None:
     """Write the notebooks beside the chapters' sources, where these have changed."""
-    for path in pair(Book(ROOT)):
+    for path in pair(the_book()):
         print(path)
 
 
@@ -63,7 +78,7 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     Args:
         profile: Which run.
     """
-    print(f"the published run: {publish(Book(ROOT), profile)}")
+    print(f"the published run: {publish(the_book(), profile)}")
     from tpl.chapters.intro import teaser
     from tpl.study.methods import ENCODER_SDF
 

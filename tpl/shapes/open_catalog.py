@@ -1,4 +1,4 @@
-"""The catalogue of the open collection: `data/open_shapes.json` and `data/packages.json`."""
+"""The catalogue of the open collection: `open_shapes.json` and `packages.json` beside this file."""
 
 import functools
 import json
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-DATA = Path(__file__).parents[2] / "data"
-FETCHED = DATA / "fetched"
+CATALOG = Path(__file__).with_name("open_shapes.json")
+PACKAGES = Path(__file__).with_name("packages.json")
+FETCHED = Path("data/fetched")
 PACKAGE_FILE = "package.sha256"  # in the folder of a shape: which package it came from
 
 
@@ -56,13 +57,13 @@ class OpenShape(BaseModel):
 @functools.cache
 def read_catalog() -> list[OpenShape]:
     """All shapes of the collection."""
-    return [OpenShape(**entry) for entry in json.loads((DATA / "open_shapes.json").read_text())]
+    return [OpenShape(**entry) for entry in json.loads(CATALOG.read_text(encoding="utf-8"))]
 
 
 @functools.cache
 def read_packages() -> dict[str, Package]:
     """The packages that they come from, by name."""
-    entries = json.loads((DATA / "packages.json").read_text())
+    entries = json.loads(PACKAGES.read_text(encoding="utf-8"))
     return {name: Package(**entry) for name, entry in entries.items()}
 
 

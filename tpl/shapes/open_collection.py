@@ -1,6 +1,6 @@
 """The open collection: 252 freely licensed chairs, sofas and airplanes that people made, out of Debian's packages.
 
-`data/open_shapes.json` is its catalogue: of each shape its name, creator and licence, its files in their package, how
+`open_shapes.json` is its catalogue: of each shape its name, creator and licence, its files in their package, how
 it is turned to our frame, its kind and family. The meshes are not part of this repository; `tpl fetch open` brings
 them below `data/fetched/open`.
 """
@@ -49,7 +49,7 @@ def open_shapes(
     Raises:
         FetchError: They are not fetched.
     """
-    fetched = fetched or FETCHED
+    fetched = (fetched or FETCHED).absolute()  # a worker may have another working directory
     entries = [entry for entry in read_catalog() if _category(entry, category, options)]
     entries.sort(key=lambda entry: _hash(entry.id))  # a part of them is a mixture
     missing = sorted({entry.package for entry in entries if not is_fetched(entry, fetched)})
