@@ -146,7 +146,7 @@ def open_collection(
     if source and config.source != source:
         raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
     text = config.model_dump_json(indent=1)
-    if asked or not file.exists():
+    if asked or (categories and not file.exists()):  # who only looks leaves a folder as it is
         write_atomically(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
     if not all(collection.is_complete(check_category(category)) for category in categories):
@@ -186,7 +186,7 @@ def open_categories(
         folder: As for `open_collection`.
         category: One by its name, or "all".
         source: As for `open_collection`.
-        prepared: Whether what is missing of them is prepared.
+        prepared: Whether what is missing of them is prepared; otherwise nothing is written.
 
     Raises:
         StoreError: As `open_collection`, or the source has no such shapes.

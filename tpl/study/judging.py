@@ -39,6 +39,7 @@ from tpl.inference import OracleConfig, Reconstructor, encode, fit_codes, mean_c
 from tpl.meshes import clean_mesh
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
 from tpl.shapes import Shape
+from tpl.study.bench import Bench
 from tpl.study.methods import FOLDERS, ORACLE_RETRIEVAL, RETRIEVED, RIVALS, TWO_PHASE, better_encoder, trained_methods
 from tpl.training import (
     RunFolder,
@@ -48,22 +49,16 @@ AT_ONCE = 8
 """Shapes of a split whose meshes are in memory at the same time."""
 
 
-def results_file(runs: Path | str, category: str, split: str = "test", judged: Path | str = "") -> Path:
+def results_file(bench: Bench, split: str = "test", judged: Path | str = "") -> Path:
     """Where `evaluate_category` leaves the rows of a split; of another collection's split, if its folder is named."""
-    return Path(runs) / "results" / f"{beside(f'{category}_{split}', Path(judged).name)}.csv"
+    return bench.runs / "results" / f"{beside(f'{bench.category}_{split}', Path(judged).name)}.csv"
 
 
 def evaluate_category(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
+    bench: Bench,
     split: str = "test",
-    device: str = "cpu",
-    resolution: int = 64,
     oracle: OracleConfig | None = None,
     draws: int = DRAWS,
-    seed: int = 0,
-    jobs: int = 1,
     judged: Collection | None = None,
     methods: Sequence[str] = tuple(FOLDERS),
 ) -> Path:
@@ -76,23 +71,19 @@ def evaluate_category(
     (all training shapes), the mean code's shape and the oracle's.
 
     The codes of some shapes are decoded side by side, then measured. On a GPU they are one batch; what a CPU does is
-    shared by `jobs` processes, on which no number depends but the seconds.
+    shared by the bench's `jobs` processes, on which no number depends but the seconds.
 
     Args:
-        category: Which.
-        collection: Holds the shapes that the networks were trained on, and those that retrieval chooses from.
-        runs: Folder of the run.
+        bench: Of the category: its shapes are those that the networks were trained on and that retrieval chooses from.
         split: Of the shapes that are judged.
-        device: Where the networks work.
-        resolution: Grid cells along each side when a mesh is extracted.
         oracle: How codes are fitted.
         draws: Random views of each shape.
-        seed: Of all randomness.
-        jobs: Processes on a CPU.
         judged: Another collection, whose split is judged; its rows go into a file of their own.
         methods: Those encoders that are judged, where they have been trained.
     """
-    file = results_file(runs, category, split, judged.folder if judged else "")
+    file = results_file(bench, split, judged.folder if judged else "")
+    collection, category, runs, device = bench.collection, bench.category, bench.runs, bench.device
+    resolution, seed, jobs = bench.resolution, bench.seed, bench.jobs
     judged = judged or collection
     oracle = oracle or OracleConfig()
     arms = {
@@ -120,7 +111,7 @@ def evaluate_category(
     views, names = split_views(shapes, store, draws, seed)
     flat = views.reshape(-1, *views.shape[2:])
     predicted = {method: encode(arm.encoder, flat) for method, arm in arms.items()}
-    gallery = Gallery(collection, category, best)
+    gallery = Gallery(bench, best)
     asked = predicted[better].cpu().numpy()
     retrieved = {
         "nearest by pixels": gallery.nearest_to_images(flat),
@@ -169,8 +160,8 @@ def evaluate_category(
 class Gallery:
     """What retrieval chooses from: all training shapes, by their pictures, their predicted codes or their surfaces."""
 
-    def __init__(self, collection: Collection, category: str, arm: Reconstructor):
-        self.shapes, self.store = collection.shapes(category, "train"), collection.store
+    def __init__(self, bench: Bench, arm: Reconstructor):
+        self.shapes, self.store = bench.shapes("train"), bench.store
         per_shape = [
             np.concatenate([self.store.read_views(shape, kind)[0] for kind in ("easy", "hard")])
             for shape in self.shapes

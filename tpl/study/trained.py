@@ -7,7 +7,6 @@ reads, and a training with other weights leaves other files: nothing on the shel
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import trimesh
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from tpl.dataset.collection import Collection
 from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import NO_VIEW, POINTS, Case, attempt, case_rng, evaluate_reconstruction
 from tpl.files import digest, write_atomically
@@ -26,9 +24,10 @@ from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
 from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.shapes import Shape
+from tpl.study.bench import Bench
 from tpl.study.judging import split_views, surface_normals
 from tpl.study.methods import FOLDERS, TWO_PHASE
-from tpl.training import RunError, RunFolder, load_embedding
+from tpl.training import RunError, load_embedding
 
 LEARNT = "learnt code"
 """The name of phase 1's own reconstructions of training shapes, in rows of scores."""
@@ -43,41 +42,32 @@ class Trained:
 
     def __init__(
         self,
-        runs: Path | str,
-        category: str,
-        collection: Collection,
-        resolution: int = 64,
-        device: str = "cpu",
+        bench: Bench,
         folders: Mapping[str, str] = FOLDERS,
     ):
         """Loads phase 1, and of the arms what there is: encoders, each with the decoder that belongs to it.
 
         Args:
-            runs: Folder of the run.
-            category: Whose trainings.
-            collection: Where its shapes are prepared.
-            resolution: Grid cells along each side when a mesh is extracted.
-            device: Where the networks shall live.
+            bench: Of the category.
             folders: The arms' run folders by their names.
 
         Raises:
             RunError: Phase 1 is missing or broken.
         """
-        folder = Path(runs) / category
-        self.runs, self.category, self.collection, self.resolution = str(runs), category, collection, resolution
-        self.shelf = Path(runs) / "shelf"
+        folder, device = bench.folder, bench.device
+        self.bench = bench
         self.embedding = load_embedding(folder / "embedding", device)
         self.folders = folders
         self.arms = {
-            method: Reconstructor.load(runs, category, device, name)
+            method: Reconstructor.load(bench.runs, bench.category, device, name)
             if name.startswith(OWN_DECODER)
             else Reconstructor.on(self.embedding, folder / name, device)
             for method, name in folders.items()
             if (folder / name / "run.json").exists()
         }
-        self._weights = RunFolder(folder / "embedding").digest()
+        self._weights = bench.run("embedding").digest()
         self._own_weights = {  # of the arms that have a decoder of their own
-            method: RunFolder(folder / folders[method]).digest()
+            method: bench.run(folders[method]).digest()
             for method, arm in self.arms.items()
             if arm.model is not self.embedding.model
         }
@@ -131,13 +121,13 @@ class Trained:
 
     def _require(self, method: str) -> None:
         if method in self.folders and method not in self.arms:
-            folder = Path(self.runs) / self.category / self.folders[method]
+            folder = self.bench.folder / self.folders[method]
             raise RunError(f"no finished training in {folder}: run its chapter or `tpl train` first")
 
     def _kept_mesh(self, sdf: Callable, weights: str, *key: Any) -> trimesh.Trimesh:
-        path = self.shelf / "meshes" / f"{digest(weights, self.resolution, *key)}.npz"
+        path = self.bench.shelf / "meshes" / f"{digest(weights, self.bench.resolution, *key)}.npz"
         if not path.exists():
-            mesh = extract_mesh(sdf, self.resolution)
+            mesh = extract_mesh(sdf, self.bench.resolution)
             arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
             write_atomically(path, lambda file: np.savez(file, **arrays))
         with np.load(path) as arrays:
@@ -149,16 +139,16 @@ Asked = tuple[Shape, str, str, Float[Tensor, " dim"]]
 """A shape, the view and the method that a code comes from, and the code."""
 
 
-def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.DataFrame:
+def score_codes(trained: Trained, asked: Sequence[Asked]) -> pd.DataFrame:
     """The evaluation's rows of what some codes decode to: its protocol, for the few shapes that a chapter shows."""
+    bench = trained.bench
     shapes = [shape for shape, *_ in asked]
     codes = [
         (shape.id, view, method, trained.weights(method), latent.cpu().numpy().tobytes())
         for shape, view, method, latent in asked
     ]
-    store = trained.collection.store
-    key = digest(trained.resolution, seed, store.fingerprint(shapes), codes)
-    file = trained.shelf / "scores" / f"{key}.csv"
+    key = digest(bench.resolution, bench.seed, bench.store.fingerprint(shapes), codes)
+    file = bench.shelf / "scores" / f"{key}.csv"
     if not file.exists():
         truths = {shape.id: _truth(trained, shape) for shape in shapes}
         rows = []
@@ -166,40 +156,25 @@ def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.D
             frame, points, normals = truths[shape.id]
             case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
             made = attempt(functools.partial(trained.decode, latent, frame, method=method))
-            rng = case_rng(seed, shape.id, view, method)
+            rng = case_rng(bench.seed, shape.id, view, method)
             rows.append(evaluate_reconstruction(case, made.result, points, normals, rng, made.seconds))
-        protocol = f"{POINTS} points, raw units, grid {trained.resolution}"
-        write_results(file, rows, protocol, seed, trained.runs)
+        protocol = f"{POINTS} points, raw units, grid {bench.resolution}"
+        write_results(file, rows, protocol, bench.seed, str(bench.runs))
     return read_results(file)
 
 
-def score_training_shapes(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
-    count: int,
-    resolution: int = 64,
-    seed: int = 0,
-    device: str = "cpu",
-) -> pd.DataFrame:
+def score_training_shapes(bench: Bench, count: int) -> pd.DataFrame:
     """How well phase 1 remembers: rows of the first `count` shapes that have a code, each from its own code."""
-    trained = Trained(runs, category, collection, resolution, device)
-    shapes = collection.shapes(category, "coded")[:count]
+    trained = Trained(bench)
+    shapes = bench.shapes("coded")[:count]
     codes = trained.embedding.codes
-    return score_codes(
-        trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)], seed
-    )
+    return score_codes(trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)])
 
 
 def score_views(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
+    bench: Bench,
     split: str = "",
     count: int = 4,
-    resolution: int = 64,
-    seed: int = 0,
-    device: str = "cpu",
     methods: Sequence[str] = TWO_PHASE,
     kinds: Sequence[str] = ("fix", "rnd0"),
     folders: Mapping[str, str] = FOLDERS,
@@ -209,9 +184,9 @@ def score_views(
     Without a split it is the one that settings are tried on.
     Of the methods, whose run folders `folders` names, those that are trained are scored.
     """
-    trained = Trained(runs, category, collection, resolution, device, folders)
-    shapes = collection.shapes(category, split or collection.trial_split(category))[:count]
-    views, names = split_views(shapes, collection.store, 1, seed)
+    trained = Trained(bench, folders)
+    shapes = bench.shapes(split or bench.trial_split)[:count]
+    views, names = split_views(shapes, bench.store, 1, bench.seed)
     asked = []
     for method in [method for method in methods if method in trained.arms]:
         codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
@@ -221,15 +196,13 @@ def score_views(
             for column, name in enumerate(names)
             if name in kinds
         ]
-    return score_codes(trained, asked, seed)
+    return score_codes(trained, asked)
 
 
-def sampling_floors(
-    category: str, collection: Collection, runs: Path | str, split: str, count: int = 0, seed: int = 0
-) -> pd.Series:
+def sampling_floors(bench: Bench, split: str, count: int = 0) -> pd.Series:
     """The sampling floor of each of the first `count` shapes of a split, of all if 0, in squared raw units."""
-    shapes = collection.shapes(category, split)[: count or None]
-    file = Path(runs) / "shelf" / "floors" / f"{digest(POINTS, seed, collection.store.fingerprint(shapes))}.json"
+    shapes, seed = bench.shapes(split)[: count or None], bench.seed
+    file = bench.shelf / "floors" / f"{digest(POINTS, seed, bench.store.fingerprint(shapes))}.json"
     if not file.exists():
         floors = {s.id: sampling_floor(s.load(), POINTS, case_rng(seed, "floor", s.id)) for s in shapes}
         write_atomically(file, lambda path: path.write_text(json.dumps(floors)))
@@ -237,8 +210,9 @@ def sampling_floors(
 
 
 def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, np.ndarray]:
-    points = trained.collection.store.read_surface(shape)
-    return trained.collection.store.read_normalization(shape), points, surface_normals(shape, points)
+    store = trained.bench.store
+    points = store.read_surface(shape)
+    return store.read_normalization(shape), points, surface_normals(shape, points)
 
 
 def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any) -> trimesh.Trimesh | None:
