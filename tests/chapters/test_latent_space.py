@@ -35,6 +35,7 @@ from tpl.inference import Reconstructor
 from tpl.metrics import chamfer_distance
 from tpl.models import Encoder, EncoderConfig
 from tpl.rendering import Camera
+from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER, END_TO_END
 from tpl.study.trained import Trained
 from tpl.study.trainings import embed_category
@@ -68,8 +69,9 @@ def trained(tmp_path_factory):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
-    embed_category("chairs", collection, embedding_config(model=model, **sizes, **rates), folder / "runs")
-    made = Trained(folder / "runs", "chairs", collection, resolution=16)
+    bench = Bench(folder / "runs", collection, ("chairs",), resolution=16)
+    embed_category(bench, embedding_config(model=model, **sizes, **rates))
+    made = Trained(bench)
     reads = ReadsPaint(EncoderConfig(latent_dim=4, width=8))
     made.arms[ENCODER] = Reconstructor(reads, made.embedding.model, made.embedding.codes)
     return made
@@ -122,8 +124,8 @@ def test_what_is_not_there_is_named(trained):
     with pytest.raises(LatentSpaceError, match="no views, or not equally many"):
         view_codes(trained, ENCODER, [])
     with pytest.raises(LatentSpaceError, match=r"20 test chairs asked for, and 1 are prepared in .*: ask for fewer"):
-        first_shapes(trained.bench.collection, "chairs", "test", 20)
-    assert [shape.id for shape in first_shapes(trained.bench.collection, "chairs", "train", 1)] == [shapes[0].id]
+        first_shapes(trained.bench, "test", 20)
+    assert [shape.id for shape in first_shapes(trained.bench, "train", 1)] == [shapes[0].id]
 
 
 def test_shapes_with_different_numbers_of_views_are_refused(trained):
@@ -241,7 +243,7 @@ def test_the_error_of_a_view_is_its_distance_to_the_mean_over_the_spread_of_shap
 
 
 def test_scores_of_views_stand_beside_their_cameras(trained):
-    shapes = trained.bench.collection.shapes("chairs", "coded")
+    shapes = trained.bench.shapes("coded")
     codes = trained.embedding.codes
     asked = codes.cpu().numpy()[
         np.array([[0, 1, 0], [1, 1, 1]])
