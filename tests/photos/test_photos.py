@@ -416,7 +416,7 @@ def folder(tmp_path_factory):
 def test_tpl_reconstruct_is_there_at_the_top(folder, view):
     mesh, photo = tpl.reconstruct(view, "chairs", folder / "runs", resolution=16)
     assert len(mesh.faces) and photo.image.shape == (32, 32, 3) and photo.source == "alpha"
-    better = better_encoder(trained_methods(folder / "runs", "chairs"))
+    better = better_encoder(trained_methods(folder / "runs" / "chairs"))
     assert better == ENCODER and better_encoder({END_TO_END, ENCODER, ENCODER_SDF}) == ENCODER_SDF
     with pytest.raises(AttributeError, match="no attribute 'reconstruction_of'"):
         tpl.reconstruction_of  # noqa: B018

@@ -14,14 +14,26 @@ from tpl.__main__ import train
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.results import read_results
-from tpl.evaluation.rows import Case, case_rng, evaluate_reconstruction
+from tpl.evaluation.rows import Attempt, Case, case_rng, evaluate_reconstruction
 from tpl.evaluation.summary import summarize
 from tpl.geometry.marching import extract_mesh, extract_meshes
-from tpl.inference import OracleConfig, Reconstructor, encode, to_raw
+from tpl.inference import OracleConfig, encode, to_raw
 from tpl.models.encoder import resnet18_trunk
 from tpl.study.bench import Bench
-from tpl.study.judging import Gallery, evaluate_category, split_views, surface_normals
-from tpl.study.methods import ENCODER, ENCODER_SDF, END_TO_END, END_TO_END_CONTRASTIVE, ORACLE_RETRIEVAL, RIVALS
+from tpl.study.exam import Answer, Gallery, split_views
+from tpl.study.judging import evaluate_category, surface_normals
+from tpl.study.methods import (
+    ENCODER,
+    ENCODER_SDF,
+    ENCODERS,
+    END_TO_END,
+    END_TO_END_CONTRASTIVE,
+    METHODS,
+    ORACLE_RETRIEVAL,
+    RIVALS,
+    EndToEnd,
+    Method,
+)
 from tpl.study.trainings import (
     contrast_category,
     embed_category,
@@ -58,12 +70,7 @@ OWN = end_to_end_config(
     schedule="constant",
     precision="fp32",
 )
-METHODS = {
-    ENCODER,
-    ENCODER_SDF,
-    END_TO_END,
-    *RIVALS,
-}
+JUDGED = {ENCODER, ENCODER_SDF, END_TO_END, *RIVALS}
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +98,35 @@ def experiment(tmp_path_factory):
 def test_every_method_has_a_row_for_every_shape_and_view(experiment):
     bench, file = experiment
     rows = read_results(file)
-    assert set(rows.method) == METHODS
+    assert set(rows.method) == JUDGED
     counts = rows.groupby("method").size()
     without_view = {ORACLE_RETRIEVAL, "mean shape", "oracle code"}
-    assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in METHODS)
+    assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in JUDGED)
     assert set(rows.shape_id) == {shape.id for shape in bench.shapes("test")}
     assert len(summarize(rows)) == 6 * 2 + 3
+
+
+def test_a_further_method_is_one_entry(experiment, tmp_path, monkeypatch):
+    class Ball(Method):
+        """Answers every view with the same ball."""
+
+        def answer(self, exam):
+            ball = Attempt(trimesh.creation.icosphere(radius=0.5), 7.0)
+            for group in exam.groups:
+                yield [dict.fromkeys(exam.names, Answer(ball)) for _ in exam.shapes[group]]
+
+    bench, file = experiment
+    shutil.copytree(bench.folder, tmp_path / "sofas")
+    monkeypatch.setitem(METHODS, "ball", Ball("ball"))
+    monkeypatch.setitem(RIVALS, "ball", METHODS["ball"])
+    rows = read_results(evaluate_category(replace(bench, runs=tmp_path), oracle=ORACLE, draws=2))
+    balls, others = rows[rows.method == "ball"], rows[rows.method != "ball"].reset_index(drop=True)
+    assert list(balls["view"]) == ["fix", "rnd0", "rnd1"] * 2 and set(balls.seconds) == {7.0}
+    told = ["seconds", "run"]  # all others keep their numbers
+    pd.testing.assert_frame_equal(others.drop(columns=told), read_results(file).drop(columns=told), check_exact=True)
+    shape = bench.shapes("test")[0]
+    ball = bench.store.read_normalization(shape).undo(np.array([[0.0, 0.5, 0.0], [0.0, -0.5, 0.0]]))
+    assert balls.chamfer.iloc[0] < np.linalg.norm(ball[0] - ball[1]) ** 2 * 4  # in the shape's own raw frame
 
 
 def test_no_retrieval_beats_that_which_looks_at_the_answer(experiment):
@@ -135,8 +165,8 @@ def test_codes_decoded_side_by_side_give_the_meshes_of_each_alone(experiment):
 
 
 def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment):
-    bench, runs = experiment[0], experiment[0].runs
-    arm = Reconstructor.load(runs, "sofas", phase="encoder_sdf")
+    bench, _ = experiment
+    arm = ENCODERS[ENCODER_SDF].load(bench.folder)
     gallery = Gallery(bench, arm)
     assert gallery.nearest_to_images(gallery.views).tolist() == gallery.owner.tolist()
     assert gallery.nearest_to_codes(gallery.codes).tolist() == [0, 1, 2]
@@ -146,7 +176,7 @@ def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment
 def test_an_end_to_end_arm_is_judged_by_its_own_decoder(experiment):
     bench, file = experiment
     runs = bench.runs
-    arm, phase_1 = Reconstructor.load(runs, "sofas", phase="end_to_end"), load_embedding(runs / "sofas" / "embedding")
+    arm, phase_1 = ENCODERS[END_TO_END].load(bench.folder), load_embedding(runs / "sofas" / "embedding")
     trained = load_end_to_end(runs / "sofas" / "end_to_end").model.state_dict()
     assert all(torch.equal(value, trained[name]) for name, value in arm.model.state_dict().items())
     assert len(arm.codes) == 0
@@ -180,7 +210,7 @@ def test_an_end_to_end_training_takes_its_sizes_from_data_and_phase_1_and_its_tr
     config = OWN.model_copy(update={"start": "contrastive", "trunk": "frozen", "epochs": 1})
     folder = end_to_end_category(bench, config, folder="end_to_end_trials/frozen")
     assert folder == runs / "sofas" / "end_to_end_trials" / "frozen"
-    learnt = Reconstructor.load(runs, "sofas", phase="end_to_end_trials/frozen").encoder.trunk.state_dict()
+    learnt = EndToEnd("frozen", folder="end_to_end_trials/frozen").load(bench.folder).encoder.trunk.state_dict()
     assert all(torch.equal(value, learnt[name]) for name, value in trunk.state_dict().items())
     assert "the-contrastive-run" in json.loads((folder / "config.json").read_text())["data"]
 
@@ -242,8 +272,8 @@ def test_normals_of_the_surface_are_unit_and_point_outward(experiment):
 
 
 def test_encoding_in_blocks_is_encoding_one_by_one(experiment):
-    bench, runs = experiment[0], experiment[0].runs
-    encoder = Reconstructor.load(runs, "sofas").encoder
+    bench, _ = experiment
+    encoder = ENCODERS[ENCODER].load(bench.folder).encoder
     images = split_views(bench.shapes("test"), bench.store, 2, 0)[0].reshape(-1, 32, 32, 3)
     alone = np.concatenate([encode(encoder, image[None]).numpy() for image in images])
     np.testing.assert_allclose(encode(encoder, images).numpy(), alone, atol=1e-5)
@@ -262,7 +292,7 @@ def test_what_is_missing_is_named(experiment, tmp_path):
     with pytest.raises(RunError, match="no finished training in .*contrastive: run its chapter"):
         end_to_end_category(empty, contrastive)
     with pytest.raises(RunError, match="no training in .*end_to_end: run its chapter"):
-        Reconstructor.load(tmp_path, "sofas", phase="end_to_end")
+        ENCODERS[END_TO_END].load(empty.folder)
 
 
 def test_end_to_end_arms_alone_are_not_enough_for_the_table(experiment, tmp_path):

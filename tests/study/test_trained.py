@@ -10,11 +10,11 @@ from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.rows import POINTS
 from tpl.files import digest
 from tpl.geometry.marching import EmptyShape, extract_mesh, sample_mesh
-from tpl.inference import Reconstructor, to_raw
+from tpl.inference import to_raw
 from tpl.look.plotting import CLAY, position_colors
 from tpl.metrics import chamfer_distance
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER, END_TO_END, END_TO_END_CONTRASTIVE
+from tpl.study.methods import ENCODER, ENCODERS, END_TO_END, END_TO_END_CONTRASTIVE, EndToEnd
 from tpl.study.trained import (
     LEARNT,
     NO_SHAPE,
@@ -79,7 +79,7 @@ def test_codes_steps_and_the_template_have_meshes_of_their_own(trained):
 
 
 def test_a_code_is_decoded_by_the_decoder_of_its_own_method(trained):
-    own = Reconstructor.load(trained.bench.runs, "chairs", phase="end_to_end").model
+    own = ENCODERS[END_TO_END].load(trained.bench.folder).model
     code = trained.encode(END_TO_END, trained.bench.store.read_views(some_chair(trained), "fixed")[0])[0]
     expected = {END_TO_END: own, ENCODER: trained.embedding.model, LEARNT: trained.embedding.model}
     meshes = {method: trained.decode(code, method=method) for method in expected}
@@ -96,7 +96,7 @@ def test_a_code_is_decoded_by_the_decoder_of_its_own_method(trained):
 
 
 def test_scores_and_pictures_of_an_arm_are_of_its_own_decoder(trained):
-    rows = score_views(trained.bench, "validation", 1, methods=[END_TO_END], kinds=["fix"])
+    rows = score_views(trained.bench, "validation", 1, methods=[ENCODERS[END_TO_END]], kinds=["fix"])
     shape, store = some_chair(trained), trained.bench.store
     code = trained.encode(END_TO_END, store.read_views(shape, "fixed")[0])[0]
     swapped = score_codes(trained, [(shape, "fix", ENCODER, code)])  # the same code, to phase 1's decoder
@@ -108,7 +108,7 @@ def test_scores_and_pictures_of_an_arm_are_of_its_own_decoder(trained):
 
 def test_arms_may_bear_names_of_their_own_and_a_missing_one_is_named(trained):
     trials = {"first trial": "end_to_end", "second trial": "end_to_end_trials/0"}
-    named = Trained(trained.bench, folders=trials)
+    named = Trained(trained.bench, [EndToEnd(trial, folder=folder) for trial, folder in trials.items()])
     assert list(named.arms) == ["first trial"] and named.weights("first trial") == trained.weights(END_TO_END)
     with pytest.raises(RunError, match="no finished training in .*end_to_end_trials/0: run its chapter"):
         named.decode(trained.embedding.codes[0], method="second trial")

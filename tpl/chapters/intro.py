@@ -21,6 +21,7 @@ from tpl.rendering import POSTER
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
 from tpl.study.judging import results_file
+from tpl.study.methods import ENCODER
 from tpl.study.trained import NO_SHAPE, Trained, maybe
 
 
@@ -38,9 +39,7 @@ def teaser(bench: Bench, method: str, path: Path) -> None:
     plt.close(figure)
 
 
-def plot_method(
-    axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = "encoder", arrows: int = 350
-) -> None:
+def plot_method(axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = ENCODER, arrows: int = 350) -> None:
     """One shape through the method: image (the fixed view), code, warp, template, mesh, ground truth.
 
     The warp is drawn as the camera sees it: from points of the mesh to their places on the template. Colours are

@@ -23,7 +23,7 @@ from tpl.look.scenes import Scene, mesh_scene
 from tpl.meshes import Normalization
 from tpl.rendering import POSTER, Camera, raycast, render_poster
 from tpl.shapes import Shape
-from tpl.study.judging import split_views
+from tpl.study.exam import split_views
 from tpl.study.trained import LEARNT, NO_SHAPE, Trained, maybe
 
 

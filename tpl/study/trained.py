@@ -6,7 +6,7 @@ reads, and a training with other weights leaves other files: nothing on the shel
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,15 @@ from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import NO_VIEW, POINTS, Case, attempt, case_rng, evaluate_reconstruction
 from tpl.files import digest, write_atomically
 from tpl.geometry.marching import EmptyShape, extract_mesh
-from tpl.inference import OWN_DECODER, Reconstructor, encode, to_raw
+from tpl.inference import encode, to_raw
 from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
 from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
-from tpl.study.judging import split_views, surface_normals
-from tpl.study.methods import FOLDERS, TWO_PHASE
+from tpl.study.exam import split_views
+from tpl.study.judging import surface_normals
+from tpl.study.methods import ENCODER, ENCODER_SDF, ENCODERS, PHASE_1, Learnt
 from tpl.training import RunError, load_embedding
 
 LEARNT = "learnt code"
@@ -43,34 +44,27 @@ class Trained:
     def __init__(
         self,
         bench: Bench,
-        folders: Mapping[str, str] = FOLDERS,
+        methods: Iterable[Learnt] = tuple(ENCODERS.values()),
     ):
         """Loads phase 1, and of the arms what there is: encoders, each with the decoder that belongs to it.
 
         Args:
             bench: Of the category.
-            folders: The arms' run folders by their names.
+            methods: The arms that are looked for.
 
         Raises:
             RunError: Phase 1 is missing or broken.
         """
-        folder, device = bench.folder, bench.device
         self.bench = bench
-        self.embedding = load_embedding(folder / "embedding", device)
-        self.folders = folders
+        self.embedding = load_embedding(bench.folder / PHASE_1, bench.device)
+        self.methods = {method.name: method for method in methods}
         self.arms = {
-            method: Reconstructor.load(bench.runs, bench.category, device, name)
-            if name.startswith(OWN_DECODER)
-            else Reconstructor.on(self.embedding, folder / name, device)
-            for method, name in folders.items()
-            if (folder / name / "run.json").exists()
+            name: method.load(bench.folder, bench.device, self.embedding)
+            for name, method in self.methods.items()
+            if method.is_trained(bench.folder)
         }
-        self._weights = bench.run("embedding").digest()
-        self._own_weights = {  # of the arms that have a decoder of their own
-            method: bench.run(folders[method]).digest()
-            for method, arm in self.arms.items()
-            if arm.model is not self.embedding.model
-        }
+        decoders = {PHASE_1, *(self.methods[name].decoder for name in self.arms)}
+        self._weights = {folder: bench.run(folder).digest() for folder in decoders}
 
     def decode(
         self,
@@ -117,11 +111,11 @@ class Trained:
 
     def weights(self, method: str = LEARNT) -> str:
         """A hash of the weights of the decoder that a method's codes are made for."""
-        return self._own_weights.get(method, self._weights)
+        return self._weights[self.methods[method].decoder if method in self.arms else PHASE_1]
 
     def _require(self, method: str) -> None:
-        if method in self.folders and method not in self.arms:
-            folder = self.bench.folder / self.folders[method]
+        if method in self.methods and method not in self.arms:
+            folder = self.bench.folder / self.methods[method].folder
             raise RunError(f"no finished training in {folder}: run its chapter or `tpl train` first")
 
     def _kept_mesh(self, sdf: Callable, weights: str, *key: Any) -> trimesh.Trimesh:
@@ -175,20 +169,19 @@ def score_views(
     bench: Bench,
     split: str = "",
     count: int = 4,
-    methods: Sequence[str] = TWO_PHASE,
+    methods: Iterable[Learnt] = (ENCODERS[ENCODER], ENCODERS[ENCODER_SDF]),
     kinds: Sequence[str] = ("fix", "rnd0"),
-    folders: Mapping[str, str] = FOLDERS,
 ) -> pd.DataFrame:
     """How well encoders do on the first `count` shapes of a split: the fixed view and one random view.
 
     Without a split it is the one that settings are tried on.
-    Of the methods, whose run folders `folders` names, those that are trained are scored.
+    Of the methods those that are trained are scored.
     """
-    trained = Trained(bench, folders)
+    trained = Trained(bench, methods)
     shapes = bench.shapes(split or bench.trial_split)[:count]
     views, names = split_views(shapes, bench.store, 1, bench.seed)
     asked = []
-    for method in [method for method in methods if method in trained.arms]:
+    for method in trained.arms:
         codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
         asked += [
             (shape, name, method, codes[row, column])

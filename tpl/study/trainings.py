@@ -10,7 +10,7 @@ from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.models import imagenet_trunk
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER, END_TO_END, FOLDERS
+from tpl.study.methods import ENCODER, ENCODERS, END_TO_END, PHASE_1
 from tpl.training import (
     ContrastiveConfig,
     EmbeddingConfig,
@@ -35,7 +35,7 @@ def embed_category(bench: Bench, config: EmbeddingConfig) -> Path:
     shapes, store = bench.shapes("coded"), bench.store
     cross = config.cross_share > 0
     table = SDFTable.read(shapes, store, bench.device, cross)
-    folder = bench.folder / "embedding"
+    folder = bench.folder / PHASE_1
     data = store.fingerprint(shapes, cross)
     train_embedding(table, config, folder, data, label=f"{bench.category}, phase 1", progress=False)
     return folder
@@ -47,14 +47,14 @@ def regress_category(bench: Bench, config: RegressionConfig, method: str = ENCOD
     The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part. The
     encoder's image size is the collection's and the length of its codes that of phase 1's.
     """
-    phase_1 = bench.run("embedding")
+    phase_1 = bench.run(PHASE_1)
     embedding = load_embedding(phase_1.path, bench.device)
     sizes = {"image_size": bench.collection.config.prepare.image_size, "latent_dim": embedding.codes.shape[1]}
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update=sizes)})
     shapes, store = bench.shapes("train" if config.sdf_weight else "coded"), bench.store
     views = ViewTable.read(shapes, store, bench.device)
     table = SDFTable.read(shapes, store, bench.device, config.cross_share > 0) if config.sdf_weight else None
-    folder = bench.folder / FOLDERS[method]
+    folder = bench.folder / ENCODERS[method].folder
     data = f"{store.fingerprint(shapes, cross=table is not None)}-{phase_1.digest()}"
     train_regression(embedding, views, table, config, folder, data, label=f"{bench.category}, phase 2", progress=False)
     return folder
@@ -79,14 +79,14 @@ def end_to_end_category(bench: Bench, config: EndToEndConfig, method: str = END_
     trunk, sources = starting_trunk(bench, config.start, config.encoder.width)
     embedding, model = None, config.model
     if config.decoder_start == "embedding":
-        embedding = load_embedding(bench.folder / "embedding", device)
+        embedding = load_embedding(bench.folder / PHASE_1, device)
         model = embedding.model.config
-        sources = [*sources, bench.run("embedding").digest()]
+        sources = [*sources, bench.run(PHASE_1).digest()]
     sizes = {"image_size": bench.collection.config.prepare.image_size, "latent_dim": model.latent_dim}
     config = config.model_copy(update={"model": model, "encoder": config.encoder.model_copy(update=sizes)})
     shapes, cross = bench.shapes("train"), config.cross_share > 0
     views, table = ViewTable.read(shapes, store, device), SDFTable.read(shapes, store, device, cross)
-    result = bench.folder / (folder or FOLDERS[method])
+    result = bench.folder / (folder or ENCODERS[method].folder)
     data = "-".join([store.fingerprint(shapes, cross), *sources])
     label = f"{bench.category}, {folder or method}"
     train_end_to_end(views, table, config, result, data, trunk, embedding, label=label, progress=False)

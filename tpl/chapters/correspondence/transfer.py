@@ -32,7 +32,7 @@ from tpl.geometry.correspondence import (
 from tpl.meshes import Normalization
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
-from tpl.study.methods import FOLDERS, better_encoder
+from tpl.study.methods import better_encoder
 from tpl.study.trained import LEARNT, Trained
 
 TEMPLATE = "through the template"
@@ -161,9 +161,9 @@ def score_transfer(bench: Bench, exemplars: int = 3, coded: int = 24, test: int 
         points: Drawn on each surface.
     """
     trained, seed = Trained(bench), bench.seed
-    weights = [bench.run(FOLDERS[method]).digest() for method in trained.encoders]
+    weights = [bench.run(trained.methods[name].folder).digest() for name in trained.arms]
     shapes = bench.shapes("coded") + bench.shapes("test")
-    key = digest(trained._weights, weights, bench.store.fingerprint(shapes), exemplars, coded, test, points, seed)
+    key = digest(trained.weights(), weights, bench.store.fingerprint(shapes), exemplars, coded, test, points, seed)
     folder = bench.shelf / "correspondence"
     files = [folder / f"{table}-{key}.csv" for table in Transfers._fields]
     if not all(file.exists() for file in files):

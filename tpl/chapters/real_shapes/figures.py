@@ -26,7 +26,7 @@ from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.rendering import contact_sheet
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER_SDF, method_color
+from tpl.study.methods import ENCODER_SDF, NEAREST_PIXELS, method_color
 from tpl.study.trained import Trained, maybe
 
 
@@ -157,7 +157,7 @@ def _plot_group(ax: Axes, rows: pd.DataFrame, seed: int) -> None:
     trained = [on for on in get_args(TrainedOn) if on in set(rows["trained_on"])]
     for place, on in enumerate(trained):
         summary = summarize(rows.loc[rows["trained_on"] == on], seed).set_index(["method", "view"])
-        for number, (method, view) in enumerate(product((ENCODER_SDF, "nearest by pixels"), ("fix", "rnd"))):
+        for number, (method, view) in enumerate(product((ENCODER_SDF, NEAREST_PIXELS), ("fix", "rnd"))):
             mean, low, high = (1000 * float(summary.loc[(method, view), column]) for column in ("mean", "low", "high"))  # pyright: ignore
             at, color = place + 0.13 * (number - 1.5), method_color(method)
             ax.plot([at, at], [low, high], color=color, linewidth=1.2)

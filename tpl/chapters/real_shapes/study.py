@@ -27,7 +27,7 @@ from tpl.settings import Config, validated
 from tpl.shapes import ALL, Shape
 from tpl.study.bench import Bench
 from tpl.study.judging import evaluate_category, results_file
-from tpl.study.methods import ENCODER_SDF
+from tpl.study.methods import ENCODER_SDF, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import EmbeddingConfig, RegressionConfig, side_by_side
 
@@ -150,7 +150,7 @@ def study_rows(wanted: Sequence[Arm], bench: Bench) -> pd.DataFrame:
     return pd.concat(tables[1:], ignore_index=True)
 
 
-SHOWN = [ENCODER_SDF, "nearest by pixels", "nearest by code", "oracle code"]
+SHOWN = [ENCODER_SDF, NEAREST_PIXELS, NEAREST_CODE, ORACLE_CODE]
 
 
 def study_table(rows: pd.DataFrame, seed: int = 0, methods: Sequence[str] = SHOWN) -> pd.DataFrame:
@@ -177,7 +177,8 @@ def study_by_kind(rows: pd.DataFrame, category: str, held_out: Held) -> pd.DataF
     """Mean Chamfer distance x 1000 in the fixed view by group of families: a column for what was trained on."""
     of_study = rows.loc[(rows["category"] == category) & (rows["held_out"] == held_out)]
     named = of_study.assign(method=of_study["method"] + ", " + of_study["trained_on"])
-    columns = [f"{ENCODER_SDF}, {on}" for on in get_args(TrainedOn)] + ["nearest by pixels, both", "oracle code, both"]
+    columns = [f"{ENCODER_SDF}, {on}" for on in get_args(TrainedOn)]
+    columns += [f"{method}, both" for method in (NEAREST_PIXELS, ORACLE_CODE)]
     table = by_kind(named, [column for column in columns if column in set(named["method"])])
     return table.drop(columns="category")
 
@@ -232,7 +233,7 @@ def study_sentences(rows: pd.DataFrame, seed: int = 0) -> list[str]:
             beaten = [
                 on
                 for on, table in means.items()
-                if table.loc[(ENCODER_SDF, view), "mean"] < table.loc[("nearest by pixels", view), "mean"]
+                if table.loc[(ENCODER_SDF, view), "mean"] < table.loc[(NEAREST_PIXELS, view), "mean"]
             ]
             words = "its pixel neighbour is ahead throughout"
             if beaten:

@@ -16,7 +16,7 @@ from tpl.evaluation.rows import KEYS, attempt, case_rng, describe
 from tpl.files import digest, write_atomically
 from tpl.look.plotting import INK
 from tpl.study.bench import Bench
-from tpl.study.methods import FOLDERS
+from tpl.study.methods import ENCODERS, PHASE_1
 from tpl.study.trained import Trained
 
 VIEW = "fix"
@@ -36,7 +36,7 @@ def measure_category(bench: Bench, method: str, split: str = "test") -> Path:
     """
     file, key_file = (protocols_file(bench, split).with_suffix(suffix) for suffix in (".csv", ".json"))
     shapes, store, seed = bench.shapes(split), bench.store, bench.seed
-    runs = [bench.run(name) for name in ("embedding", FOLDERS[method])]
+    runs = [bench.run(name) for name in (PHASE_1, ENCODERS[method].folder)]
     settings = [method, VIEW, bench.resolution, seed, CELLS, [(p.name, p.points, p.factor) for p in PROTOCOLS]]
     key = digest(store.fingerprint(shapes), [run.digest() for run in runs], settings)
     if file.exists() and key_file.exists() and json.loads(key_file.read_text()) == key:
