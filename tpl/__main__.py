@@ -150,10 +150,10 @@ def train(
     """
     from tpl import training  # torch takes seconds, and `tpl site` does without
     from tpl.study import methods, trainings
+    from tpl.study.bench import Bench
 
     changes = nested({name: yaml.safe_load(value) for name, value in parameter})
-    place = training.training_device(device)
-    collection, categories = _opened(data, category)
+    bench = Bench.open(data, runs, category, device=device)
     if phase == "embedding":
         config = training.embedding_config(preset, **changes)
         work = functools.partial(trainings.embed_category, config=config)
@@ -171,8 +171,7 @@ def train(
         method = methods.ENCODER_SDF if phase == "encoder_sdf" else methods.ENCODER
         config = training.regression_config(preset, **{**ours, **changes})
         work = functools.partial(trainings.regress_category, config=config, method=method)
-    work = functools.partial(work, collection=collection, runs=runs, device=str(place))
-    for name, folder in training.side_by_side(work, categories, place).items():
+    for name, folder in bench.each(work).items():
         print(f"{name}: {folder}, {training.RunFolder(folder).facts()['seconds']} s")
 
 
@@ -194,23 +193,13 @@ def evaluate(
         resolution: Grid cells along each side when a mesh is extracted.
         device: auto, cpu or cuda.
     """
-    from tpl import training
     from tpl.evaluation.results import read_results
     from tpl.evaluation.summary import format_summary, summarize
+    from tpl.study.bench import Bench
     from tpl.study.judging import evaluate_category
 
-    place = training.training_device(device)
-    collection, categories = _opened(data, category)
-    work = functools.partial(
-        evaluate_category,
-        collection=collection,
-        runs=runs,
-        split=split,
-        resolution=resolution,
-        device=str(place),
-        jobs=training.cores_each(categories, place),
-    )
-    files = training.side_by_side(work, categories, place)
+    bench = Bench.open(data, runs, category, device=device, resolution=resolution)
+    files = bench.each(functools.partial(evaluate_category, split=split))
     rows = pd.concat([read_results(file) for file in files.values()])
     print(format_summary(summarize(rows)).to_string(index=False))
 
@@ -292,12 +281,6 @@ def _shapes_of_profile(profile: str) -> dict[str, Any]:
     book = the_book()
     chapter = book.find("01")
     return parameters(chapter) | chosen_parameters(book, [chapter], profile, {})[chapter.name]
-
-
-def _opened(data: Path, category: str) -> tuple[Collection, list[str]]:
-    """A collection and those of the categories asked for that it has, with what it lacks of them prepared."""
-    categories = open_collection(data).categories(category)
-    return open_collection(data, categories), categories
 
 
 def _asked_profile(arguments: list[str]) -> str:

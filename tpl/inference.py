@@ -1,6 +1,5 @@
 """With what was trained: an image to a code to a mesh, and the code that fits a shape best (the oracle)."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from tpl.geometry.marching import extract_mesh
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
-from tpl.training import EmbeddingRun, load_embedding, load_end_to_end, load_regression
 
 
 class OracleConfig(BaseModel):
@@ -106,41 +104,12 @@ def encode(encoder: Encoder, images: UInt8[np.ndarray, "views height width 3"]) 
         return torch.cat([encoder(block.to(device).float() / 255) for block in blocks]).clone()
 
 
-OWN_DECODER = "end_to_end"
-"""How the run folders of trainings begin that have a decoder of their own."""
-
-
 class Reconstructor(NamedTuple):
     """An arm of the experiment: a category's trained encoder and the decoder that belongs to it, ready for images."""
 
     encoder: Encoder
     model: DeepImplicitTemplate
     codes: Float[Tensor, "shapes dim"]  # those learnt in phase 1; an end-to-end training has none (0 rows)
-
-    @classmethod
-    def load(cls, runs: Path | str, category: str, device: str = "cpu", phase: str = "encoder") -> "Reconstructor":
-        """Reads `runs/<name>/<category>/`.
-
-        Args:
-            runs: Folder of the run.
-            category: Whose networks.
-            device: Where they shall live.
-            phase: The encoder's training: one of phase 2 decodes by phase 1's decoder, one whose name begins with
-                "end_to_end" by its own.
-
-        Raises:
-            RunError: A training that is needed is missing or broken.
-        """
-        folder = Path(runs) / category
-        if phase.startswith(OWN_DECODER):
-            run = load_end_to_end(folder / phase, device)
-            return cls(run.encoder, run.model, torch.zeros((0, run.model.config.latent_dim), device=device))
-        return cls.on(load_embedding(folder / "embedding", device), folder / phase, device)
-
-    @classmethod
-    def on(cls, embedding: EmbeddingRun, folder: Path, device: str = "cpu") -> "Reconstructor":
-        """A phase 2 and the phase 1 that it was trained on, which is loaded already; raises as `load`."""
-        return cls(load_regression(folder, embedding, device).encoder, embedding.model, embedding.codes)
 
     def reconstruct(self, image: UInt8[np.ndarray, "height width 3"], resolution: int = 64) -> trimesh.Trimesh:
         """The mesh (unit-sphere frame) that the networks see in one image: RGB on white, framed as the views are.

@@ -1,11 +1,13 @@
 """Paper and code: every row is there, a switch changes what it names, and verdicts are Student's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy import stats
-from test_trials import bench  # noqa: F401
+from test_trials import setup  # noqa: F401
 
 from tpl.chapters.paper_and_code import disagreements
 from tpl.chapters.paper_and_code.disagreements import (
@@ -47,10 +49,10 @@ each_switch = pytest.mark.parametrize("row", SWITCHES, ids=lambda row: row.name)
 
 
 @pytest.fixture
-def fresh(bench, tmp_path, monkeypatch):  # noqa: F811
+def fresh(setup, tmp_path, monkeypatch):  # noqa: F811
     """The prepared shapes with an empty run folder, and every training in this process."""
     monkeypatch.setattr("tpl.chapters.paper_and_code.disagreements.joblib.cpu_count", lambda: 1)
-    return bench._replace(runs=tmp_path / "runs")
+    return setup._replace(bench=replace(setup.bench, runs=tmp_path / "runs"))
 
 
 def flat(config) -> dict:
@@ -70,14 +72,14 @@ def test_every_row_is_there_and_says_something():
 
 
 @each_switch
-def test_the_two_settings_differ_in_the_fields_named_and_in_no_other(row, bench):  # noqa: F811
-    first, second = (trials_of(row, bench)[setting, 1].config for setting in ("first", "second"))
+def test_the_two_settings_differ_in_the_fields_named_and_in_no_other(row, setup):  # noqa: F811
+    first, second = (trials_of(row, setup)[setting, 1].config for setting in ("first", "second"))
     assert type(first) is type(second) is CONFIGS[row.phase] and first.seed == second.seed == 1
     first, second = flat(first), flat(second)
     assert set(row.first) | set(row.both) <= set(first)
     assert {name for name in first if first[name] != second[name]} == set(row.first) == set(row.second)
     if row.default:
-        ours = trial_config(row.phase, row.both, bench, seed=1)
+        ours = trial_config(row.phase, row.both, setup, seed=1)
         assert flat(ours) == (first if row.default == "first" else second)
 
 
@@ -180,11 +182,11 @@ def test_a_switch_is_measured_once_then_read_and_what_is_shared_is_trained_once(
 def test_interrupted_it_goes_on_and_ends_with_the_same_numbers(fresh, tmp_path, monkeypatch):
     rows, calls = choose("eq13_self"), []
 
-    def die_at_the_third(key, trials, bench):  # noqa: F811
+    def die_at_the_third(key, trials, setup):  # noqa: F811
         calls.append(key)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return run_trial(key, trials, bench)
+        return run_trial(key, trials, setup)
 
     monkeypatch.setattr(disagreements, "run_trial", die_at_the_third)
     with pytest.raises(KeyboardInterrupt):

@@ -35,6 +35,7 @@ from tpl.inference import Reconstructor
 from tpl.metrics import chamfer_distance
 from tpl.models import Encoder, EncoderConfig
 from tpl.rendering import Camera
+from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER, END_TO_END
 from tpl.study.trained import Trained
 from tpl.study.trainings import embed_category
@@ -68,8 +69,9 @@ def trained(tmp_path_factory):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
-    embed_category("chairs", collection, embedding_config(model=model, **sizes, **rates), folder / "runs")
-    made = Trained(folder / "runs", "chairs", collection, resolution=16)
+    bench = Bench(folder / "runs", collection, ("chairs",), resolution=16)
+    embed_category(bench, embedding_config(model=model, **sizes, **rates))
+    made = Trained(bench)
     reads = ReadsPaint(EncoderConfig(latent_dim=4, width=8))
     made.arms[ENCODER] = Reconstructor(reads, made.embedding.model, made.embedding.codes)
     return made
@@ -88,7 +90,7 @@ def codes_of(table: np.ndarray) -> ViewCodes:
 
 @pytest.mark.parametrize("kinds", [("easy", "hard"), ("hard", "easy"), ("hard",)])
 def test_each_code_bears_the_label_that_its_image_was_painted_with(trained, kinds):
-    shapes = trained.collection.listed("chairs")
+    shapes = trained.bench.collection.listed("chairs")
     chosen = [3, 0, 2]
     views = view_codes(trained, ENCODER, [shapes[number] for number in chosen], kinds)
     painted = views.codes.round().astype(int)
@@ -109,7 +111,7 @@ def test_each_code_bears_the_label_that_its_image_was_painted_with(trained, kind
 
 
 def test_what_is_not_there_is_named(trained):
-    shapes = trained.collection.listed("chairs")
+    shapes = trained.bench.collection.listed("chairs")
     with pytest.raises(
         LatentSpaceError, match=r"no encoder called 'end to end' is trained for chairs .*; there is encoder$"
     ):
@@ -122,21 +124,21 @@ def test_what_is_not_there_is_named(trained):
     with pytest.raises(LatentSpaceError, match="no views, or not equally many"):
         view_codes(trained, ENCODER, [])
     with pytest.raises(LatentSpaceError, match=r"20 test chairs asked for, and 1 are prepared in .*: ask for fewer"):
-        first_shapes(trained.collection, "chairs", "test", 20)
-    assert [shape.id for shape in first_shapes(trained.collection, "chairs", "train", 1)] == [shapes[0].id]
+        first_shapes(trained.bench, "test", 20)
+    assert [shape.id for shape in first_shapes(trained.bench, "train", 1)] == [shapes[0].id]
 
 
 def test_shapes_with_different_numbers_of_views_are_refused(trained):
-    store, shape = trained.collection.store, trained.collection.listed("chairs")[1]
+    store, shape = trained.bench.store, trained.bench.collection.listed("chairs")[1]
     images, cameras = np.zeros((2, 8, 8, 4), np.uint8), [Camera(0, 0, 1)] * 2
     store.write_views(shape, "few", images, cameras)
-    store.write_views(trained.collection.listed("chairs")[0], "few", images[:1], cameras[:1])
+    store.write_views(trained.bench.collection.listed("chairs")[0], "few", images[:1], cameras[:1])
     with pytest.raises(LatentSpaceError, match="not equally many: prepare all of them anew"):
-        view_codes(trained, ENCODER, trained.collection.listed("chairs")[:2], ["few"])
+        view_codes(trained, ENCODER, trained.bench.collection.listed("chairs")[:2], ["few"])
 
 
 def test_the_kind_is_the_first_word_of_the_family(trained):
-    shape = trained.collection.listed("chairs")[0]
+    shape = trained.bench.collection.listed("chairs")[0]
     assert "-" not in kind_of(shape) and shape.family.startswith(kind_of(shape) + "-")
 
 
@@ -241,14 +243,14 @@ def test_the_error_of_a_view_is_its_distance_to_the_mean_over_the_spread_of_shap
 
 
 def test_scores_of_views_stand_beside_their_cameras(trained):
-    shapes = trained.collection.shapes("chairs", "coded")
+    shapes = trained.bench.shapes("coded")
     codes = trained.embedding.codes
     asked = codes.cpu().numpy()[
         np.array([[0, 1, 0], [1, 1, 1]])
     ]  # three views of each of two shapes, one of them misread
     rows = score_all_views(trained, ENCODER, shapes[:1], codes_of(asked))
     assert rows["shape"].tolist() == [0, 0, 0] and rows["azimuth"].tolist() == [0, 30, 60]
-    store = trained.collection.store
+    store = trained.bench.store
     frame, surface = store.read_normalization(shapes[0]), store.read_surface(shapes[0])
     points = [sample_mesh(trained.decode(code, frame), POINTS, np.random.default_rng(5))[0] for code in codes]
     own, other = (chamfer_distance(cloud, surface) for cloud in points)

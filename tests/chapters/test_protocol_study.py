@@ -21,6 +21,7 @@ from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.protocols import PROTOCOLS
 from tpl.evaluation.results import ResultsError
+from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER
 from tpl.study.trained import Trained
 from tpl.study.trainings import embed_category, regress_category
@@ -36,7 +37,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def collection(folder):
+def bench(folder):
     amounts = PrepareConfig(
         sdf_samples=1000, cross_samples=0, surface_points=300, easy_views=2, hard_views=1, image_size=16
     )
@@ -45,26 +46,26 @@ def collection(folder):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
-    embed_category("sofas", made, embedding_config(model=model, **sizes, **rates), folder / "runs")
+    bench = Bench(folder / "runs", made, ("sofas",), resolution=16)
+    embed_category(bench, embedding_config(model=model, **sizes, **rates))
     encoder = dict(latent_dim=4, width=8)
     config = regression_config(encoder=encoder, epochs=2, views_per_batch=2, precision="fp32")
-    regress_category("sofas", made, config, folder / "runs")
-    return made
+    regress_category(bench, config)
+    return bench
 
 
-def test_every_shape_has_a_row_by_every_protocol_and_is_measured_once(folder, collection, monkeypatch):
+def test_every_shape_has_a_row_by_every_protocol_and_is_measured_once(bench, monkeypatch):
     monkeypatch.setattr("tpl.chapters.tables.protocol_study.PROTOCOLS", FEW)
-    measure = dict(collection=collection, runs=folder / "runs", method=ENCODER, resolution=16)
-    file = measure_category("sofas", **measure)
-    assert file == protocols_file(folder / "runs", "sofas", "test") and file.parent.name == "protocols"
+    file = measure_category(bench, ENCODER)
+    assert file == protocols_file(bench, "test") and file.parent.name == "protocols"
     rows = read_protocols([file])
-    shapes = [shape.id for shape in collection.shapes("sofas", "test")]
+    shapes = [shape.id for shape in bench.shapes("test")]
     assert list(zip(rows["shape_id"], rows["protocol"], strict=True)) == [(s, p) for s in shapes for p in NAMES]
     assert (rows["reason"] == "").all() and (rows["floor"] > 0).all() and (rows["distance"] > 0).all()
 
     # The number is the protocol's on the mesh that the encoder makes of the fixed view.
-    trained = Trained(folder / "runs", "sofas", collection, 16)
-    shape, store = collection.shapes("sofas", "test")[1], collection.store
+    trained = Trained(bench)
+    shape, store = bench.shapes("test")[1], bench.store
     code = trained.encode(ENCODER, store.read_views(shape, "fixed")[0])[0]
     frame = store.read_normalization(shape)
     made = trained.decode(code, frame)
@@ -73,24 +74,23 @@ def test_every_shape_has_a_row_by_every_protocol_and_is_measured_once(folder, co
         assert row["distance"] == pytest.approx(other, rel=0.35)  # 300 points of another draw
 
     stamp = file.stat().st_mtime_ns
-    assert measure_category("sofas", **measure).stat().st_mtime_ns == stamp
-    run = folder / "runs" / "sofas" / "encoder" / "model.safetensors"
-    monkeypatch.setattr("tpl.chapters.tables.protocol_study.RunFolder.digest", lambda self: "other weights")
-    assert run.exists() and measure_category("sofas", **measure).stat().st_mtime_ns > stamp
+    assert measure_category(bench, ENCODER).stat().st_mtime_ns == stamp
+    run = bench.folder / "encoder" / "model.safetensors"
+    monkeypatch.setattr("tpl.training.RunFolder.digest", lambda self: "other weights")
+    assert run.exists() and measure_category(bench, ENCODER).stat().st_mtime_ns > stamp
 
 
-def test_a_reconstruction_that_failed_is_a_row_with_its_reason(folder, collection, monkeypatch):
+def test_a_reconstruction_that_failed_is_a_row_with_its_reason(bench, monkeypatch):
     def refuse(*_, **__):
         raise MemoryError("no room")
 
     monkeypatch.setattr("tpl.chapters.tables.protocol_study.PROTOCOLS", FEW)
     monkeypatch.setattr("tpl.study.trained.Trained.decode", refuse)
-    measure = dict(collection=collection, runs=folder / "runs", method=ENCODER, resolution=17)
-    rows = read_protocols([measure_category("sofas", **measure)])
+    rows = read_protocols([measure_category(replace(bench, resolution=17), ENCODER)])
     assert rows["distance"].isna().all() and set(rows["reason"]) == {"MemoryError: no room"}
 
 
-def test_codes_go_to_the_decoder_of_the_method_that_is_measured(folder, collection, monkeypatch):
+def test_codes_go_to_the_decoder_of_the_method_that_is_measured(bench, monkeypatch):
     decode, asked = Trained.decode, []
 
     def listen(self, latent, frame, step=-1, method="none"):
@@ -99,12 +99,12 @@ def test_codes_go_to_the_decoder_of_the_method_that_is_measured(folder, collecti
 
     monkeypatch.setattr("tpl.chapters.tables.protocol_study.PROTOCOLS", FEW[:1])
     monkeypatch.setattr("tpl.study.trained.Trained.decode", listen)
-    measure_category("sofas", collection, folder / "runs", ENCODER, resolution=18)
+    measure_category(replace(bench, resolution=18), ENCODER)
     assert asked == [ENCODER] * 2
 
 
-def test_what_is_missing_or_strange_is_named(tmp_path):
-    file = protocols_file(tmp_path, "chairs", "test")
+def test_what_is_missing_or_strange_is_named(bench, tmp_path):
+    file = protocols_file(replace(bench, runs=tmp_path).of("chairs"), "test")
     with pytest.raises(
         ResultsError, match=r"no measurements at .*protocols/chairs_test.csv; .*run `tpl run 07_tables`"
     ):

@@ -28,6 +28,7 @@ from tpl.evaluation.results import read_results
 from tpl.evaluation.rows import COLUMNS
 from tpl.inference import OracleConfig
 from tpl.shapes import procedural_shapes
+from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER_SDF
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import embedding_config, regression_config
@@ -56,45 +57,46 @@ def study(tmp_path_factory):
         first = embedding_config(
             epochs=12, model=TINY, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3
         )
-        embed_category("sofas", made, first, runs)
+        bench = Bench(Path(runs), made, ("sofas",), resolution=24)
+        embed_category(bench, first)
         encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=2, epochs=6, precision="fp32")
-        regress_category("sofas", made, regression_config(**encoder, sdf_weight=10.0), runs, method=ENCODER_SDF)
+        regress_category(bench, regression_config(**encoder, sdf_weight=10.0), ENCODER_SDF)
         wanted = arms(["sofas"], ["family"], "found")
         for arm in wanted:  # one at a time, which is in this process, where the stand-ins are
-            run_study([arm], data, runs, "cpu", 24, OracleConfig(iterations=5, points=64), jobs=1)
-        yield data, runs, wanted
+            run_study([arm], bench, OracleConfig(iterations=5, points=64), jobs=1)
+        yield bench, wanted
 
 
 def test_each_arm_lies_beside_the_run_it_is_compared_with():
-    assert Arm("chairs", "made", "group").folder("data/quick") == "data/quick"
-    assert Arm("chairs", "real", "family").folder("data/quick") == "data/quick-open"
-    assert Arm("chairs", "both", "group").folder("runs/quick") == "runs/quick-procedural+open-by-group"
+    assert Arm("chairs", "made", "group").folder("data/quick") == Path("data/quick")
+    assert Arm("chairs", "real", "family").folder("data/quick") == Path("data/quick-open")
+    assert Arm("chairs", "both", "group").folder("runs/quick") == Path("runs/quick-procedural+open-by-group")
 
 
 def test_all_are_judged_on_the_same_real_shapes_never_trained_on(study):
-    data, runs, wanted = study
-    rows = study_rows(wanted, data, runs)
-    real = open_collection(wanted[1].folder(data))
+    bench, wanted = study
+    rows = study_rows(wanted, bench)
+    real = wanted[1].judged(bench)
     tested = {shape.id for shape in real.shapes("sofas", "test")}
     for arm in wanted:
         judged = rows[rows.trained_on == arm.trained_on]
         assert set(judged.shape_id) == tested
-        training = open_collection(arm.folder(data)).shapes("sofas", "train")
+        training = arm.bench(bench).shapes("train")
         assert len(training) == {"made": 2, "real": 4, "both": 6}[arm.trained_on]
         assert not tested & {shape.id for shape in training if shape.source == "found"}
 
 
 def test_every_training_takes_as_many_steps(study):
-    _, runs, wanted = study
+    bench, wanted = study
     for phase, batch in (("embedding", 2), ("encoder_sdf", 2)):
-        steps = [pd.read_csv(f"{arm.folder(runs)}/sofas/{phase}/history.csv").step.iloc[-1] for arm in wanted]
+        steps = [pd.read_csv(arm.bench(bench).folder / phase / "history.csv").step.iloc[-1] for arm in wanted]
         assert max(steps) - min(steps) <= batch * 3  # an epoch of the largest set, which cannot be divided
 
 
 def test_what_is_prepared_is_taken_over(study):
-    data, _, wanted = study
-    made, both = (open_collection(wanted[number].folder(data)) for number in (0, 2))
-    shape = made.shapes("sofas", "train")[0]
+    bench, wanted = study
+    made, both = (wanted[number].bench(bench) for number in (0, 2))
+    shape = made.shapes("train")[0]
     first, second = (place.store.path("SdfSamples", shape, ".npz") for place in (made, both))
     assert first.samefile(second)
     crossed = [place.store.path("CrossSamples", shape, ".npz") for place in (made, both)]
@@ -102,19 +104,20 @@ def test_what_is_prepared_is_taken_over(study):
 
 
 def test_made_and_real_shapes_are_compared_in_equal_numbers(study):
-    data, _, _ = study
-    table = varieties(["sofas", "chairs"], data, "found")
+    bench, _ = study
+    table = varieties(["sofas", "chairs"], bench, "found")
     assert table[["category", "origin", "shapes"]].to_numpy().tolist() == [["sofas", "made", 3], ["sofas", "real", 3]]
     assert (table[["mean", "median"]].astype(float) > 0).all().all()
-    assert varieties(["sofas"], f"{data}-nowhere", "found").empty
+    nowhere = bench.collection._replace(folder=Path(f"{bench.collection.folder}-nowhere"))
+    assert varieties(["sofas"], dataclasses.replace(bench, collection=nowhere), "found").empty
 
 
 def test_run_again_it_only_reads(study):
-    data, runs, wanted = study
-    files = [path for arm in wanted for path in (Path(arm.folder(runs)) / "results").glob("*.csv")]
+    bench, wanted = study
+    files = [path for arm in wanted for path in (arm.bench(bench).runs / "results").glob("*.csv")]
     before = [file.stat().st_mtime_ns for file in files]
     for arm in wanted:
-        run_study([arm], data, runs, "cpu", 24, OracleConfig(iterations=5, points=64), jobs=1)
+        run_study([arm], bench, OracleConfig(iterations=5, points=64), jobs=1)
     assert files and before == [file.stat().st_mtime_ns for file in files]
     assert all(len(read_results(file)) for file in files)
 
@@ -161,9 +164,10 @@ def test_the_sentences_name_who_is_ahead():
 
 
 def test_without_anything_measured_tables_figures_and_sentences_say_so(tmp_path):
-    nothing = study_rows(arms(["chairs"]), str(tmp_path / "data"), str(tmp_path / "runs"))
+    bench = Bench.open(tmp_path / "data", tmp_path / "runs", "chairs", prepared=False)
+    nothing = study_rows(arms(["chairs"]), bench)
     assert len(study_table(nothing)) == 0 and "make real" in study_sentences(nothing)[0]
-    for figure in (plot_study(nothing), study_gallery(nothing, [], "", "", 3, 24), contact_sheets({}, tmp_path)):
+    for figure in (plot_study(nothing), study_gallery(nothing, [], bench, 3), contact_sheets({}, tmp_path)):
         assert "make real" in figure.axes[0].texts[0].get_text()
 
 

@@ -36,6 +36,7 @@ from tpl.evaluation.summary import bootstrap_mean
 from tpl.look.plotting import position_colors
 from tpl.meshes import Normalization
 from tpl.shapes import Shape, list_shapes
+from tpl.study.bench import Bench
 from tpl.study.trained import LEARNT, Trained
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training.presets import embedding_config, regression_config
@@ -173,7 +174,7 @@ def test_means_are_over_targets_and_differences_are_paired():
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
+def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("transfer")
     amounts = PrepareConfig(sdf_samples=500, surface_points=500, easy_views=1, hard_views=1, image_size=32)
     config = CollectionConfig(train=3, coded=3, validation=0, test=1, prepare=amounts)
@@ -181,19 +182,19 @@ def experiment(tmp_path_factory):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=8, template_layers=1, dropout=0.0)
     sizes = dict(epochs=10, shapes_per_batch=2, points_per_shape=32, outputs="last", pointpair_weight=0.0)
     phase_1 = embedding_config(model=model, **sizes, cross_share=0.0, precision="fp32")
-    embed_category("chairs", collection, phase_1, folder / "runs")
-    trained = Trained(folder / "runs", "chairs", collection)
+    bench = Bench(folder / "runs", collection, ("chairs",))
+    embed_category(bench, phase_1)
+    trained = Trained(bench)
     with pytest.raises(ValueError, match="no encoder of chairs in .*: run chapter 04"):
         exemplars_and_targets(trained, 1, 1, 1)
     encoder = regression_config(encoder=dict(latent_dim=4, width=8), epochs=1, views_per_batch=2, precision="fp32")
-    regress_category("chairs", collection, encoder, folder / "runs")
-    return collection, folder / "runs"
+    regress_category(bench, encoder)
+    return bench
 
 
-def test_a_category_in_miniature_has_all_its_rows_and_keeps_them(experiment, monkeypatch):
-    collection, runs = experiment
-    tables = score_transfer("chairs", collection, runs, exemplars=2, points=200)
-    coded, test = collection.shapes("chairs", "coded"), collection.shapes("chairs", "test")
+def test_a_category_in_miniature_has_all_its_rows_and_keeps_them(bench, monkeypatch):
+    tables = score_transfer(bench, exemplars=2, points=200)
+    coded, test = bench.shapes("coded"), bench.shapes("test")
     labels = tables.labels
     assert len(labels) == 2 * 3 * 4  # targets, sources, methods
     assert dict(zip(labels["target"], labels["codes"], strict=True)) == {coded[2].id: LEARNT, test[0].id: FROM_IMAGE}
@@ -201,13 +202,12 @@ def test_a_category_in_miniature_has_all_its_rows_and_keeps_them(experiment, mon
     assert labels["accuracy"].between(0, 1).all() and (labels["judged"] > 0).all()
     assert set(tables.keypoints["method"]) == {TEMPLATE, NEAREST, BOXES} and (tables.keypoints["error"] < 1).all()
     monkeypatch.setattr("tpl.chapters.correspondence.transfer.score_samples", lambda *_: pytest.fail("scored again"))
-    again = score_transfer("chairs", collection, runs, exemplars=2, points=200)
+    again = score_transfer(bench, exemplars=2, points=200)
     assert again.labels.equals(labels) and again.keypoints.equals(tables.keypoints)
 
 
-def test_too_many_exemplars_are_refused(experiment):
-    collection, runs = experiment
-    trained = Trained(runs, "chairs", collection)
+def test_too_many_exemplars_are_refused(bench):
+    trained = Trained(bench)
     with pytest.raises(ValueError, match="3 exemplars and at least one target of the 3 made chairs .* take 1 to 2"):
         exemplars_and_targets(trained, 3, 1, 1)
     sources, targets = exemplars_and_targets(trained, 1, 1, 5)

@@ -6,8 +6,8 @@ import torch
 
 from tpl.chapters.paper_and_code import trials
 from tpl.chapters.paper_and_code.trials import (
-    Bench,
     Budget,
+    Setup,
     Trial,
     hold_out,
     kept_trial,
@@ -22,6 +22,7 @@ from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
 from tpl.settings import SettingsError
+from tpl.study.bench import Bench
 from tpl.training import TrainingInterrupted, contrastive_config, embedding_config, end_to_end_config
 
 TINY = Budget(
@@ -45,14 +46,14 @@ TINY = Budget(
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
+def setup(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trials")
     amounts = PrepareConfig(
         sdf_samples=800, cross_samples=160, surface_points=500, easy_views=2, hard_views=1, image_size=32
     )
     config = CollectionConfig(train=2, coded=2, validation=1, test=1, prepare=amounts)
     collection = open_collection(folder / "data", ["sofas"], config, jobs=1)
-    return Bench.open(collection, "sofas", folder / "runs", TINY)
+    return Setup.of(Bench(folder / "runs", collection, ("sofas",)), TINY)
 
 
 def test_every_eighth_sample_is_held_out_and_none_is_in_both():
@@ -81,17 +82,17 @@ def test_sdf_error_is_its_formula_in_loops():
     assert found == pytest.approx(np.mean(errors), rel=1e-4)
 
 
-def test_the_small_configurations_are_the_preset_fixed_but_for_size_and_speed(bench):
+def test_the_small_configurations_are_the_preset_fixed_but_for_size_and_speed(setup):
     method = ("pointwise_weight", "pointpair_weight", "pointwise_outputs", "code_weight", "outputs", "one_sided")
-    small, fixed = trial_config("embedding", {}, bench), embedding_config("fixed")
+    small, fixed = trial_config("embedding", {}, setup), embedding_config("fixed")
     assert {name: getattr(small, name) for name in method} == {name: getattr(fixed, name) for name in method}
-    small, fixed = trial_config("contrastive", {}, bench), contrastive_config("fixed")
+    small, fixed = trial_config("contrastive", {}, setup), contrastive_config("fixed")
     assert (small.pairs, small.include_self, small.start) == (fixed.pairs, fixed.include_self, fixed.start)
-    assert trial_config("end_to_end", {}, bench).trunk == end_to_end_config("fixed").trunk
+    assert trial_config("end_to_end", {}, setup).trunk == end_to_end_config("fixed").trunk
     with pytest.raises(SettingsError, match="there is no parameter 'epoch'; there are epochs"):
-        trial_config("embedding", {"epoch": 3}, bench)
+        trial_config("embedding", {"epoch": 3}, setup)
     with pytest.raises(SettingsError, match=r"there is no parameter 'encoder\.depth'"):
-        trial_config("regression", {"encoder.depth": 3}, bench)
+        trial_config("regression", {"encoder.depth": 3}, setup)
 
 
 @pytest.mark.parametrize(
@@ -103,23 +104,23 @@ def test_the_small_configurations_are_the_preset_fixed_but_for_size_and_speed(be
         ("end_to_end", {"sdf_error"}),
     ],
 )
-def test_a_trial_is_measured_by_what_its_phase_is_for_and_comes_again(bench, phase, measures):
-    one, other = (Trial(phase, trial_config(phase, {}, bench, seed)) for seed in (0, 1))
-    key = key_of(one, bench)
-    assert key != key_of(other, bench)
-    make_starts({phase}, bench)
-    first = run_trial(key, {key: one}, bench)
-    kept_trial(key, bench).unlink()
-    again = run_trial(key, {key: one}, bench)
-    assert kept_trial(key, bench).exists()
+def test_a_trial_is_measured_by_what_its_phase_is_for_and_comes_again(setup, phase, measures):
+    one, other = (Trial(phase, trial_config(phase, {}, setup, seed)) for seed in (0, 1))
+    key = key_of(one, setup)
+    assert key != key_of(other, setup)
+    make_starts({phase}, setup)
+    first = run_trial(key, {key: one}, setup)
+    kept_trial(key, setup).unlink()
+    again = run_trial(key, {key: one}, setup)
+    assert kept_trial(key, setup).exists()
     assert set(first) == measures | {"seconds", "reason"} and first["reason"] == ""
     assert {name: first[name] for name in measures} == {name: again[name] for name in measures}
     assert all(np.isfinite(first[name]) and first[name] >= 0 for name in measures)
 
 
-def test_a_key_knows_what_a_trial_starts_from_and_how_it_is_measured(bench):
+def test_a_key_knows_what_a_trial_starts_from_and_how_it_is_measured(setup):
     def keys(**changes):
-        changed = bench._replace(budget=TINY.model_copy(update=changes))
+        changed = setup._replace(budget=TINY.model_copy(update=changes))
         return {phase: key_of(Trial(phase, trial_config(phase, {}, changed)), changed) for phase in trials.CONFIGS}
 
     before = keys()
@@ -127,23 +128,23 @@ def test_a_key_knows_what_a_trial_starts_from_and_how_it_is_measured(bench):
     later = keys(embedding_steps=8)
     assert {phase for phase in before if later[phase] != before[phase]} == {"embedding", "regression", "end_to_end"}
     assert not set(keys(resolution=9).values()) & set(before.values())
-    other = bench._replace(data="another")
+    other = setup._replace(data="another")
     assert key_of(Trial("embedding", trial_config("embedding", {}, other)), other) != before["embedding"]
 
 
-def test_a_training_that_diverges_is_a_result_with_its_reason(bench, monkeypatch):
-    def diverge(config, bench):
+def test_a_training_that_diverges_is_a_result_with_its_reason(setup, monkeypatch):
+    def diverge(config, setup):
         raise TrainingInterrupted("phase 1: the loss is nan at step 3 ({})")
 
     monkeypatch.setitem(trials._TRIALS, "embedding", diverge)
-    trial = Trial("embedding", trial_config("embedding", {}, bench, seed=7))
-    found = run_trial("diverged", {"diverged": trial}, bench)
-    assert found["reason"].startswith("phase 1: the loss is nan at step 3") and kept_trial("diverged", bench).exists()
+    trial = Trial("embedding", trial_config("embedding", {}, setup, seed=7))
+    found = run_trial("diverged", {"diverged": trial}, setup)
+    assert found["reason"].startswith("phase 1: the loss is nan at step 3") and kept_trial("diverged", setup).exists()
 
 
-def test_a_key_knows_the_code_that_trains_and_measures(bench, edit_code):
+def test_a_key_knows_the_code_that_trains_and_measures(setup, edit_code):
     def key() -> str:
-        return key_of(Trial("embedding", trial_config("embedding", {}, bench)), bench)
+        return key_of(Trial("embedding", trial_config("embedding", {}, setup)), setup)
 
     before = key()
     edit_code("tpl.losses")

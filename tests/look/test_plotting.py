@@ -24,7 +24,7 @@ from tpl.look.plotting import (
     position_colors,
     use_style,
 )
-from tpl.study.methods import METHOD_COLORS, method_color
+from tpl.study.methods import GREY, MEAN_SHAPE, METHODS, method_color
 
 COLOR_BLIND = {  # Machado, Oliveira and Fernandes 2009, complete dichromacy, on linear RGB
     "everyone": np.eye(3),
@@ -67,22 +67,23 @@ def srgb(linear):
 
 
 def test_methods_are_told_apart_in_grey():
-    colors = np.array([to_rgb(color) for color in METHOD_COLORS.values()])
-    assert np.diff(lightness(colors)).min() > 5  # listed from dark to light
+    colors = np.array([to_rgb(method.color) for method in METHODS.values() if method.color != GREY])
+    colors = colors[np.argsort(lightness(colors))]  # from dark to light
+    assert np.diff(lightness(colors)).min() > 5
     assert np.diff(colors @ [0.299, 0.587, 0.114]).min() > 0.04  # as printers turn colours to grey
     assert lightness(colors).max() < 85  # and all from white paper
 
 
 @pytest.mark.parametrize("eyes", COLOR_BLIND)
 def test_methods_are_told_apart_by_everyone(eyes):
-    colors = np.array([to_rgb(color) for color in METHOD_COLORS.values()])
+    colors = np.array([to_rgb(method.color) for method in METHODS.values() if method.color != GREY])
     lab = rgb2lab(srgb(linear(colors) @ COLOR_BLIND[eyes].T)[None])[0]
     difference = deltaE_ciede2000(lab[:, None], lab[None])
     assert difference[~np.eye(len(lab), dtype=bool)].min() > 10
 
 
 def test_a_method_that_the_book_does_not_know_is_grey():
-    assert method_color("encoder") == METHOD_COLORS["encoder"]
+    assert method_color("encoder") == METHODS["encoder"].color
     red, green, blue = to_rgb(method_color("a new idea"))
     assert red == green == blue
 
@@ -282,7 +283,7 @@ def test_the_distribution_shows_every_shape_its_median_and_the_failures(ax):
     np.testing.assert_allclose(encoder.get_offsets()[:, 0], [1, 2, 4, 3])
     np.testing.assert_allclose(mean_shape.get_offsets()[:, 0], [10, 20, 30])
     assert failed.get_offsets()[0, 0] > 30
-    assert to_rgb(encoder.get_facecolor()[0]) == pytest.approx(to_rgb(METHOD_COLORS["encoder"]))
+    assert to_rgb(encoder.get_facecolor()[0]) == pytest.approx(to_rgb(METHODS["encoder"].color))
     medians = [line.get_xdata()[0] for line in ax.get_lines()[:2]]
     np.testing.assert_allclose(medians, [3, 20])  # the failure counts as the worst
     assert ax.get_xscale() == "log" and "x 1000" in ax.get_xlabel()
@@ -300,7 +301,7 @@ def test_means_stand_with_their_intervals_filled_for_fix_and_hollow_for_random(a
     plot_mean_chamfer(ax, summary, floor=5e-5)
     dots = [line for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xdata())]
     np.testing.assert_allclose([dot.get_xdata()[0] for dot in dots], [3, 3, 20])
-    assert [dot.get_markerfacecolor() for dot in dots] == ["#005baa", "white", METHOD_COLORS["mean shape"]]
+    assert [dot.get_markerfacecolor() for dot in dots] == ["#005baa", "white", METHODS[MEAN_SHAPE].color]
     bars = [line for line in ax.get_lines() if len(line.get_xdata()) == 2 and line.get_linewidth() == 2]
     np.testing.assert_allclose([bar.get_xdata() for bar in bars], 1000 * summary[["low", "high"]])
     assert [text.get_text() for text in ax.texts][:2] == ["3.00 / 3.00", "20.00"]

@@ -29,6 +29,7 @@ from tpl.photos import (
 )
 from tpl.rendering import FIXED, Camera, composite, render_view
 from tpl.shapes import list_shapes
+from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER, ENCODER_SDF, END_TO_END, better_encoder, trained_methods
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import RunError
@@ -403,18 +404,19 @@ def folder(tmp_path_factory):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
-    embed_category("chairs", collection, embedding_config(model=model, **sizes, **rates), folder / "runs")
+    bench = Bench(folder / "runs", collection, ("chairs",))
+    embed_category(bench, embedding_config(model=model, **sizes, **rates))
     config = regression_config(
         encoder=dict(latent_dim=4, width=8), epochs=2, views_per_batch=2, precision="fp32", standardise=True
     )
-    regress_category("chairs", collection, config, folder / "runs", method=ENCODER)
+    regress_category(bench, config)
     return folder
 
 
 def test_tpl_reconstruct_is_there_at_the_top(folder, view):
     mesh, photo = tpl.reconstruct(view, "chairs", folder / "runs", resolution=16)
     assert len(mesh.faces) and photo.image.shape == (32, 32, 3) and photo.source == "alpha"
-    better = better_encoder(trained_methods(folder / "runs", "chairs"))
+    better = better_encoder(trained_methods(folder / "runs" / "chairs"))
     assert better == ENCODER and better_encoder({END_TO_END, ENCODER, ENCODER_SDF}) == ENCODER_SDF
     with pytest.raises(AttributeError, match="no attribute 'reconstruction_of'"):
         tpl.reconstruction_of  # noqa: B018

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,18 +14,30 @@ from tpl.__main__ import train
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.results import read_results
-from tpl.evaluation.rows import Case, case_rng, evaluate_reconstruction
+from tpl.evaluation.rows import Attempt, Case, case_rng, evaluate_reconstruction
 from tpl.evaluation.summary import summarize
 from tpl.geometry.marching import extract_mesh, extract_meshes
-from tpl.inference import OracleConfig, Reconstructor, encode, to_raw
+from tpl.inference import OracleConfig, encode, to_raw
 from tpl.models.encoder import resnet18_trunk
-from tpl.study.judging import Gallery, evaluate_category, split_views, surface_normals
-from tpl.study.methods import ENCODER, ENCODER_SDF, END_TO_END, END_TO_END_CONTRASTIVE, ORACLE_RETRIEVAL, RIVALS
+from tpl.study.bench import Bench
+from tpl.study.exam import Answer, Gallery, split_views
+from tpl.study.judging import evaluate_category, surface_normals
+from tpl.study.methods import (
+    ENCODER,
+    ENCODER_SDF,
+    ENCODERS,
+    END_TO_END,
+    END_TO_END_CONTRASTIVE,
+    METHODS,
+    ORACLE_RETRIEVAL,
+    RIVALS,
+    EndToEnd,
+    Method,
+)
 from tpl.study.trainings import (
     contrast_category,
     embed_category,
     end_to_end_category,
-    held_out,
     missing_starts,
     regress_category,
     starting_trunk,
@@ -57,12 +70,7 @@ OWN = end_to_end_config(
     schedule="constant",
     precision="fp32",
 )
-METHODS = {
-    ENCODER,
-    ENCODER_SDF,
-    END_TO_END,
-    *RIVALS,
-}
+JUDGED = {ENCODER, ENCODER_SDF, END_TO_END, *RIVALS}
 
 
 @pytest.fixture(scope="module")
@@ -77,29 +85,52 @@ def experiment(tmp_path_factory):
     phase_1 = embedding_config(
         epochs=60, model=TINY, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3
     )
-    embed_category("sofas", collection, phase_1, runs)
+    bench = Bench(runs, collection, ("sofas",), resolution=24)
+    embed_category(bench, phase_1)
     encoder = dict(encoder=dict(width=8), views_per_batch=3, epochs=4, precision="fp32")  # codes as long as phase 1's
-    regress_category("sofas", collection, regression_config(**encoder), runs)
+    regress_category(bench, regression_config(**encoder))
     ours = regression_config(**encoder, sdf_weight=10.0, standardise=True)
-    regress_category("sofas", collection, ours, runs, method=ENCODER_SDF)
-    end_to_end_category("sofas", collection, OWN, runs)
-    file = evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2)
-    return collection, runs, file
+    regress_category(bench, ours, ENCODER_SDF)
+    end_to_end_category(bench, OWN)
+    return bench, evaluate_category(bench, oracle=ORACLE, draws=2)
 
 
 def test_every_method_has_a_row_for_every_shape_and_view(experiment):
-    collection, _, file = experiment
+    bench, file = experiment
     rows = read_results(file)
-    assert set(rows.method) == METHODS
+    assert set(rows.method) == JUDGED
     counts = rows.groupby("method").size()
     without_view = {ORACLE_RETRIEVAL, "mean shape", "oracle code"}
-    assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in METHODS)
-    assert set(rows.shape_id) == {shape.id for shape in collection.shapes("sofas", "test")}
+    assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in JUDGED)
+    assert set(rows.shape_id) == {shape.id for shape in bench.shapes("test")}
     assert len(summarize(rows)) == 6 * 2 + 3
 
 
+def test_a_further_method_is_one_entry(experiment, tmp_path, monkeypatch):
+    class Ball(Method):
+        """Answers every view with the same ball."""
+
+        def answer(self, exam):
+            ball = Attempt(trimesh.creation.icosphere(radius=0.5), 7.0)
+            for group in exam.groups:
+                yield [dict.fromkeys(exam.names, Answer(ball)) for _ in exam.shapes[group]]
+
+    bench, file = experiment
+    shutil.copytree(bench.folder, tmp_path / "sofas")
+    monkeypatch.setitem(METHODS, "ball", Ball("ball"))
+    monkeypatch.setitem(RIVALS, "ball", METHODS["ball"])
+    rows = read_results(evaluate_category(replace(bench, runs=tmp_path), oracle=ORACLE, draws=2))
+    balls, others = rows[rows.method == "ball"], rows[rows.method != "ball"].reset_index(drop=True)
+    assert list(balls["view"]) == ["fix", "rnd0", "rnd1"] * 2 and set(balls.seconds) == {7.0}
+    told = ["seconds", "run"]  # all others keep their numbers
+    pd.testing.assert_frame_equal(others.drop(columns=told), read_results(file).drop(columns=told), check_exact=True)
+    shape = bench.shapes("test")[0]
+    ball = bench.store.read_normalization(shape).undo(np.array([[0.0, 0.5, 0.0], [0.0, -0.5, 0.0]]))
+    assert balls.chamfer.iloc[0] < np.linalg.norm(ball[0] - ball[1]) ** 2 * 4  # in the shape's own raw frame
+
+
 def test_no_retrieval_beats_that_which_looks_at_the_answer(experiment):
-    _, _, file = experiment
+    _, file = experiment
     rows = read_results(file)
     scores = rows[rows.method.str.startswith("nearest")].groupby("shape_id").chamfer.min()
     best = rows[rows.method == ORACLE_RETRIEVAL].set_index("shape_id").chamfer
@@ -107,22 +138,22 @@ def test_no_retrieval_beats_that_which_looks_at_the_answer(experiment):
 
 
 def test_evaluated_again_it_reads(experiment):
-    collection, runs, file = experiment
+    bench, file = experiment
     before = file.stat().st_mtime_ns
-    assert evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2) == file
+    assert evaluate_category(bench, oracle=ORACLE, draws=2) == file
     assert file.stat().st_mtime_ns == before
 
 
 def test_evaluated_in_processes_its_numbers_are_the_same(experiment):
-    collection, runs, file = experiment
+    bench, file = experiment
     before = file.rename(file.with_suffix(".before"))
-    again = evaluate_category("sofas", collection, runs, resolution=24, oracle=ORACLE, draws=2, jobs=2)
+    again = evaluate_category(replace(bench, jobs=2), oracle=ORACLE, draws=2)
     one, other = (read_results(path).drop(columns="seconds") for path in (before, again))
     pd.testing.assert_frame_equal(one, other, rtol=1e-5)
 
 
 def test_codes_decoded_side_by_side_give_the_meshes_of_each_alone(experiment):
-    _, runs, _ = experiment
+    runs = experiment[0].runs
     model, codes, _ = load_embedding(runs / "sofas" / "embedding")
     codes = torch.cat([codes, codes.mean(dim=0, keepdim=True)])
     together = extract_meshes(model.shapes(codes), len(codes), 24)
@@ -134,22 +165,23 @@ def test_codes_decoded_side_by_side_give_the_meshes_of_each_alone(experiment):
 
 
 def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment):
-    collection, runs, _ = experiment
-    arm = Reconstructor.load(runs, "sofas", phase="encoder_sdf")
-    gallery = Gallery(collection, "sofas", arm)
+    bench, _ = experiment
+    arm = ENCODERS[ENCODER_SDF].load(bench.folder)
+    gallery = Gallery(bench, arm)
     assert gallery.nearest_to_images(gallery.views).tolist() == gallery.owner.tolist()
     assert gallery.nearest_to_codes(gallery.codes).tolist() == [0, 1, 2]
     assert gallery.nearest_coded(arm.codes.numpy()).tolist() == [0, 1]
 
 
 def test_an_end_to_end_arm_is_judged_by_its_own_decoder(experiment):
-    collection, runs, file = experiment
-    arm, phase_1 = Reconstructor.load(runs, "sofas", phase="end_to_end"), load_embedding(runs / "sofas" / "embedding")
+    bench, file = experiment
+    runs = bench.runs
+    arm, phase_1 = ENCODERS[END_TO_END].load(bench.folder), load_embedding(runs / "sofas" / "embedding")
     trained = load_end_to_end(runs / "sofas" / "end_to_end").model.state_dict()
     assert all(torch.equal(value, trained[name]) for name, value in arm.model.state_dict().items())
     assert len(arm.codes) == 0
-    shape, store = collection.shapes("sofas", "test")[0], collection.store
-    views, _ = split_views(collection.shapes("sofas", "test"), store, 2, 0)
+    shape, store = bench.shapes("test")[0], bench.store
+    views, _ = split_views(bench.shapes("test"), store, 2, 0)
     latent = encode(arm.encoder, views.reshape(-1, *views.shape[2:]))[0]  # one of a batch, as it was judged
     rows = read_results(file)
     row = rows[(rows.method == END_TO_END) & (rows["view"] == "fix") & (rows.shape_id == shape.id)].iloc[0]
@@ -169,16 +201,16 @@ def test_an_end_to_end_arm_is_judged_by_its_own_decoder(experiment):
 def test_an_end_to_end_training_takes_its_sizes_from_data_and_phase_1_and_its_trunk_from_its_start(
     experiment, monkeypatch
 ):
-    collection, runs, _ = experiment
+    bench, runs = experiment[0], experiment[0].runs
     run = load_end_to_end(runs / "sofas" / "end_to_end")
     assert run.encoder.config.image_size == 32 and run.encoder.config.latent_dim == 4
     assert run.model.config == load_embedding(runs / "sofas" / "embedding").model.config
     trunk = resnet18_trunk(8).eval()
     monkeypatch.setattr("tpl.study.trainings.starting_trunk", lambda *_: (trunk, ["the-contrastive-run"]))
     config = OWN.model_copy(update={"start": "contrastive", "trunk": "frozen", "epochs": 1})
-    folder = end_to_end_category("sofas", collection, config, runs, folder="end_to_end_trials/frozen")
+    folder = end_to_end_category(bench, config, folder="end_to_end_trials/frozen")
     assert folder == runs / "sofas" / "end_to_end_trials" / "frozen"
-    learnt = Reconstructor.load(runs, "sofas", phase="end_to_end_trials/frozen").encoder.trunk.state_dict()
+    learnt = EndToEnd("frozen", folder="end_to_end_trials/frozen").load(bench.folder).encoder.trunk.state_dict()
     assert all(torch.equal(value, learnt[name]) for name, value in trunk.state_dict().items())
     assert "the-contrastive-run" in json.loads((folder / "config.json").read_text())["data"]
 
@@ -188,16 +220,16 @@ def test_an_end_to_end_training_takes_its_sizes_from_data_and_phase_1_and_its_tr
     [("end_to_end", "random", END_TO_END), ("end_to_end_contrastive", "contrastive", END_TO_END_CONTRASTIVE)],
 )
 def test_the_command_line_trains_an_arm_from_its_own_start(experiment, monkeypatch, capsys, phase, start, method):
-    collection, runs, _ = experiment
+    bench, _ = experiment
     asked = {}
 
-    def train_nothing(category, **arguments):
-        asked[category] = arguments
-        return runs / "sofas" / "end_to_end"
+    def train_nothing(bench, **arguments):
+        asked[bench.category] = arguments
+        return bench.folder / "end_to_end"
 
     monkeypatch.setattr("tpl.study.trainings.end_to_end_category", train_nothing)
     given = [("model.warp_hidden", "16"), ("trunk_rate", "0.01")]
-    train(phase, "sofas", collection.folder, runs, "authors", given, "cpu")
+    train(phase, "sofas", bench.collection.folder, bench.runs, "authors", given, "cpu")
     (arguments,) = asked.values()
     config = arguments["config"]
     assert (config.start, arguments["method"], config.trunk) == (start, method, "frozen")
@@ -205,14 +237,14 @@ def test_the_command_line_trains_an_arm_from_its_own_start(experiment, monkeypat
     assert "sofas" in capsys.readouterr().out
 
 
-def test_each_start_that_cannot_be_had_has_its_reason(tmp_path, monkeypatch):
-    def resolve(start, category, runs, width, device="cpu"):
+def test_each_start_that_cannot_be_had_has_its_reason(experiment, tmp_path, monkeypatch):
+    def resolve(bench, start, width):
         if start == "imagenet":
             raise RuntimeError("the weights cannot be had")
-        return starting_trunk(start, category, runs, width, device)
+        return starting_trunk(bench, start, width)
 
     monkeypatch.setattr("tpl.study.trainings.starting_trunk", resolve)
-    reasons = missing_starts("sofas", tmp_path, 8)
+    reasons = missing_starts(replace(experiment[0], runs=tmp_path), 8)
     assert reasons["random"] == "" and reasons["imagenet"] == "the weights cannot be had"
     assert all(
         reasons[start].startswith("no finished training in") for start in ("contrastive", "imagenet+contrastive")
@@ -220,8 +252,8 @@ def test_each_start_that_cannot_be_had_has_its_reason(tmp_path, monkeypatch):
 
 
 def test_views_are_the_fixed_one_and_seeded_draws(experiment):
-    collection, _, _ = experiment
-    shapes, store = collection.shapes("sofas", "test"), collection.store
+    bench, _ = experiment
+    shapes, store = bench.shapes("test"), bench.store
     views, names = split_views(shapes, store, draws=2, seed=0)
     assert names == ["fix", "rnd0", "rnd1"] and views.shape[:2] == (2, 3)
     np.testing.assert_array_equal(views[1, 0], store.read_views(shapes[1], "fixed")[0][0])
@@ -230,8 +262,8 @@ def test_views_are_the_fixed_one_and_seeded_draws(experiment):
 
 
 def test_normals_of_the_surface_are_unit_and_point_outward(experiment):
-    collection, _, _ = experiment
-    shape = collection.shapes("sofas", "test")[0]
+    bench, _ = experiment
+    shape = bench.shapes("test")[0]
     mesh = shape.load()
     points, faces = mesh.sample(200, return_index=True)
     np.testing.assert_allclose(
@@ -240,35 +272,35 @@ def test_normals_of_the_surface_are_unit_and_point_outward(experiment):
 
 
 def test_encoding_in_blocks_is_encoding_one_by_one(experiment):
-    collection, runs, _ = experiment
-    encoder = Reconstructor.load(runs, "sofas").encoder
-    images = split_views(collection.shapes("sofas", "test"), collection.store, 2, 0)[0].reshape(-1, 32, 32, 3)
+    bench, _ = experiment
+    encoder = ENCODERS[ENCODER].load(bench.folder).encoder
+    images = split_views(bench.shapes("test"), bench.store, 2, 0)[0].reshape(-1, 32, 32, 3)
     alone = np.concatenate([encode(encoder, image[None]).numpy() for image in images])
     np.testing.assert_allclose(encode(encoder, images).numpy(), alone, atol=1e-5)
     assert encoder.config.image_size == 32
 
 
 def test_what_is_missing_is_named(experiment, tmp_path):
-    collection, _, _ = experiment
+    empty = replace(experiment[0], runs=tmp_path)
     with pytest.raises(RunError, match="no training in .*embedding: run its chapter"):
-        evaluate_category("sofas", collection, tmp_path)
+        evaluate_category(empty)
     with pytest.raises(RunError, match="no training in"):
-        regress_category("sofas", collection, regression_config(epochs=1), tmp_path)
+        regress_category(empty, regression_config(epochs=1))
     with pytest.raises(RunError, match="no training in .*embedding: run its chapter"):
-        end_to_end_category("sofas", collection, OWN, tmp_path)
+        end_to_end_category(empty, OWN)
     contrastive = OWN.model_copy(update={"start": "contrastive"})
     with pytest.raises(RunError, match="no finished training in .*contrastive: run its chapter"):
-        end_to_end_category("sofas", collection, contrastive, tmp_path)
+        end_to_end_category(empty, contrastive)
     with pytest.raises(RunError, match="no training in .*end_to_end: run its chapter"):
-        Reconstructor.load(tmp_path, "sofas", phase="end_to_end")
+        ENCODERS[END_TO_END].load(empty.folder)
 
 
 def test_end_to_end_arms_alone_are_not_enough_for_the_table(experiment, tmp_path):
-    collection, runs, _ = experiment
+    runs = experiment[0].runs
     for name in ("embedding", "end_to_end"):
         shutil.copytree(runs / "sofas" / name, tmp_path / "sofas" / name)
     with pytest.raises(RunError, match="no training in .*encoder: run its chapter"):
-        evaluate_category("sofas", collection, tmp_path)
+        evaluate_category(replace(experiment[0], runs=tmp_path))
 
 
 def test_categories_side_by_side_come_back_under_their_names():
@@ -279,7 +311,7 @@ def test_categories_side_by_side_come_back_under_their_names():
 
 
 def test_a_failed_reconstruction_is_a_row_that_counts(experiment):
-    _, _, file = experiment
+    _, file = experiment
     rows = read_results(file)
     broken = rows.copy()
     first = (broken.method == ENCODER) & (broken.view == "fix")
@@ -294,16 +326,16 @@ def test_a_failed_reconstruction_is_a_row_that_counts(experiment):
 
 
 def test_contrastive_pre_training_sees_all_training_shapes_and_watches_the_others(experiment):
-    collection, runs, _ = experiment
+    bench, runs = experiment[0], experiment[0].runs
     config = contrastive_config(encoder=dict(width=8), epochs=6, pairs_per_batch=2, precision="fp32")
-    folder = contrast_category("sofas", collection, config, runs)
+    folder = contrast_category(bench, config)
     assert folder == runs / "sofas" / "contrastive"
-    assert [shape.split for shape in held_out(collection, "sofas")] == ["validation", "test", "test"]
+    assert [shape.split for shape in bench.held_out()] == ["validation", "test", "test"]
     run = load_contrastive(folder)
     assert run.history.step.iloc[-1] == 6 * 2  # three shapes, two a step
     assert len(run.measures) == 6 and np.isfinite(run.measures).all(axis=None)
     assert run.measures.retrieval.between(0, 1).all()
-    other = contrast_category("sofas", collection, config, runs, name="contrastive_again")
+    other = contrast_category(bench, config, "contrastive_again")
     assert other.name == "contrastive_again" and load_contrastive(other).measures.equals(run.measures)
 
 

@@ -11,10 +11,11 @@ from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.rows import POINTS
 from tpl.files import digest
 from tpl.geometry.marching import EmptyShape, extract_mesh, sample_mesh
-from tpl.inference import Reconstructor, to_raw
+from tpl.inference import to_raw
 from tpl.look.plotting import CLAY, position_colors
 from tpl.metrics import chamfer_distance
-from tpl.study.methods import ENCODER, END_TO_END, END_TO_END_CONTRASTIVE
+from tpl.study.bench import Bench
+from tpl.study.methods import ENCODER, ENCODERS, END_TO_END, END_TO_END_CONTRASTIVE, EndToEnd
 from tpl.study.trained import (
     LEARNT,
     NO_SHAPE,
@@ -49,20 +50,21 @@ def trained(folder, collection):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
-    embed_category("chairs", collection, embedding_config(model=model, **sizes, **rates), folder / "runs")
+    bench = Bench(folder / "runs", collection, ("chairs",), resolution=16)
+    embed_category(bench, embedding_config(model=model, **sizes, **rates))
     encoder = dict(latent_dim=4, width=8)
     config = regression_config(encoder=encoder, epochs=2, views_per_batch=2, precision="fp32")
-    regress_category("chairs", collection, config, folder / "runs")
+    regress_category(bench, config)
     own = end_to_end_config(
         decoder_start="embedding", encoder=dict(width=8), views_per_batch=2, points_per_view=64, epochs=4, **LAST
     )
-    end_to_end_category("chairs", collection, own, folder / "runs")
-    return Trained(folder / "runs", "chairs", collection, resolution=16)
+    end_to_end_category(bench, own)
+    return Trained(bench)
 
 
 def test_a_mesh_is_made_once_and_read_after(trained, monkeypatch):
-    code, shape = trained.embedding.codes[0], trained.collection.shapes("chairs", "coded")[0]
-    frame = trained.collection.store.read_normalization(shape)
+    code, shape = trained.embedding.codes[0], trained.bench.shapes("coded")[0]
+    frame = trained.bench.store.read_normalization(shape)
     made = trained.decode(code, frame)
     monkeypatch.setattr("tpl.study.trained.extract_mesh", lambda *_: pytest.fail("made again"))
     again = trained.decode(code, frame)
@@ -78,8 +80,8 @@ def test_codes_steps_and_the_template_have_meshes_of_their_own(trained):
 
 
 def test_a_code_is_decoded_by_the_decoder_of_its_own_method(trained):
-    own = Reconstructor.load(trained.runs, "chairs", phase="end_to_end").model
-    code = trained.encode(END_TO_END, trained.collection.store.read_views(some_chair(trained), "fixed")[0])[0]
+    own = ENCODERS[END_TO_END].load(trained.bench.folder).model
+    code = trained.encode(END_TO_END, trained.bench.store.read_views(some_chair(trained), "fixed")[0])[0]
     expected = {END_TO_END: own, ENCODER: trained.embedding.model, LEARNT: trained.embedding.model}
     meshes = {method: trained.decode(code, method=method) for method in expected}
     for method, model in expected.items():
@@ -95,21 +97,19 @@ def test_a_code_is_decoded_by_the_decoder_of_its_own_method(trained):
 
 
 def test_scores_and_pictures_of_an_arm_are_of_its_own_decoder(trained):
-    rows = score_views(
-        "chairs", trained.collection, trained.runs, "validation", 1, 16, methods=[END_TO_END], kinds=["fix"]
-    )
-    shape, store = some_chair(trained), trained.collection.store
+    rows = score_views(trained.bench, "validation", 1, methods=[ENCODERS[END_TO_END]], kinds=["fix"])
+    shape, store = some_chair(trained), trained.bench.store
     code = trained.encode(END_TO_END, store.read_views(shape, "fixed")[0])[0]
     swapped = score_codes(trained, [(shape, "fix", ENCODER, code)])  # the same code, to phase 1's decoder
     assert rows["chamfer"][0] != pytest.approx(swapped["chamfer"][0], rel=0.05)
     row = view_row(trained, shape, [END_TO_END])
     mesh = trained.decode(code, store.read_normalization(shape), method=END_TO_END)
-    assert np.array_equal(row[2], posters([mesh], CLAY["chairs"], trained.shelf)[0])
+    assert np.array_equal(row[2], posters([mesh], CLAY["chairs"], trained.bench.shelf)[0])
 
 
 def test_arms_may_bear_names_of_their_own_and_a_missing_one_is_named(trained):
     trials = {"first trial": "end_to_end", "second trial": "end_to_end_trials/0"}
-    named = Trained(trained.runs, "chairs", trained.collection, 16, folders=trials)
+    named = Trained(trained.bench, [EndToEnd(trial, folder=folder) for trial, folder in trials.items()])
     assert list(named.arms) == ["first trial"] and named.weights("first trial") == trained.weights(END_TO_END)
     with pytest.raises(RunError, match="no finished training in .*end_to_end_trials/0: run its chapter"):
         named.decode(trained.embedding.codes[0], method="second trial")
@@ -118,7 +118,7 @@ def test_arms_may_bear_names_of_their_own_and_a_missing_one_is_named(trained):
 
 
 def some_chair(trained):
-    return trained.collection.shapes("chairs", "validation")[0]
+    return trained.bench.shapes("validation")[0]
 
 
 def test_a_function_without_surface_is_an_empty_place(trained, monkeypatch):
@@ -127,24 +127,24 @@ def test_a_function_without_surface_is_an_empty_place(trained, monkeypatch):
 
     monkeypatch.setattr("tpl.study.trained.extract_mesh", refuse)
     assert maybe(trained.decode, trained.embedding.codes[0] + 7) is None
-    assert posters([None], CLAY["chairs"], trained.shelf, 16) == [None]
+    assert posters([None], CLAY["chairs"], trained.bench.shelf, 16) == [None]
 
 
 def test_scores_follow_the_protocol_and_are_kept(trained, monkeypatch):
-    rows = score_training_shapes("chairs", trained.collection, trained.runs, 2, resolution=16)
-    shapes = trained.collection.shapes("chairs", "coded")
+    rows = score_training_shapes(trained.bench, 2)
+    shapes = trained.bench.shapes("coded")
     assert rows["shape_id"].tolist() == [shape.id for shape in shapes]
     assert set(rows["method"]) == {LEARNT} and not rows["reason"].any()
-    store = trained.collection.store
+    store = trained.bench.store
     mesh = trained.decode(trained.embedding.codes[0], store.read_normalization(shapes[0]))
     points, _ = sample_mesh(mesh, POINTS, np.random.default_rng(5))
     assert rows["chamfer"][0] == pytest.approx(chamfer_distance(points, store.read_surface(shapes[0])), rel=0.05)
     monkeypatch.setattr("tpl.study.trained.evaluate_reconstruction", lambda *_: pytest.fail("scored again"))
-    assert score_training_shapes("chairs", trained.collection, trained.runs, 2, resolution=16).equals(rows)
+    assert score_training_shapes(trained.bench, 2).equals(rows)
 
 
 def test_a_code_without_surface_is_a_row_with_its_reason(trained, monkeypatch):
-    shape = trained.collection.shapes("chairs", "test")[0]
+    shape = trained.bench.shapes("test")[0]
 
     def refuse(*_):
         raise EmptyShape("no surface")
@@ -155,9 +155,9 @@ def test_a_code_without_surface_is_a_row_with_its_reason(trained, monkeypatch):
 
 
 def test_encoders_are_scored_on_the_fixed_and_a_random_view_and_exhibited(trained):
-    rows = score_views("chairs", trained.collection, trained.runs, "validation", 1, resolution=16)
+    rows = score_views(trained.bench, "validation", 1)
     assert rows[["method", "view"]].values.tolist() == [[ENCODER, "fix"], [ENCODER, "rnd0"]]
-    fixed = score_views("chairs", trained.collection, trained.runs, "validation", 1, 16, kinds=["fix"])
+    fixed = score_views(trained.bench, "validation", 1, kinds=["fix"])
     assert fixed["chamfer"].tolist() == rows["chamfer"].tolist()[:1]
     (exhibit,) = exhibits(trained, ENCODER, rows[rows["view"] == "fix"], size=32)
     assert exhibit.caption == f"{1000 * rows['chamfer'][0]:.2f}"
@@ -166,20 +166,20 @@ def test_encoders_are_scored_on_the_fixed_and_a_random_view_and_exhibited(traine
 
 
 def test_a_row_of_views_has_the_fixed_one_the_truth_and_a_random_one(trained):
-    shape = trained.collection.shapes("chairs", "validation")[0]
+    shape = trained.bench.shapes("validation")[0]
     row = view_row(trained, shape, [ENCODER, ENCODER])
-    fixed = trained.collection.store.read_views(shape, "fixed")[0][0]
+    fixed = trained.bench.store.read_views(shape, "fixed")[0][0]
     assert [len(picture) for picture in row] == [32, 224, 224, 224, 32, 224, 224]
     assert np.array_equal(row[0], fixed) and not np.array_equal(row[4], fixed)
-    assert np.array_equal(row[1], posters([shape.load()], CLAY["chairs"], trained.shelf)[0])
+    assert np.array_equal(row[1], posters([shape.load()], CLAY["chairs"], trained.bench.shelf)[0])
     assert np.array_equal(row[2], row[3])
 
 
 def test_the_floor_of_a_shape_is_kept_and_far_below_what_is_reconstructed(trained, monkeypatch):
-    floors = sampling_floors("chairs", trained.collection, trained.runs, "coded")
+    floors = sampling_floors(trained.bench, "coded")
     assert len(floors) == 2 and (0 < floors).all() and (floors < 1e-4).all()
     monkeypatch.setattr("tpl.study.trained.sampling_floor", lambda *_: pytest.fail("measured again"))
-    assert sampling_floors("chairs", trained.collection, trained.runs, "coded").equals(floors)
+    assert sampling_floors(trained.bench, "coded").equals(floors)
 
 
 def test_paint_is_that_of_the_place_on_the_template(trained):

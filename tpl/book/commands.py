@@ -80,8 +80,10 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     """
     print(f"the published run: {publish(the_book(), profile)}")
     from tpl.chapters.intro import teaser
+    from tpl.study.bench import Bench
     from tpl.study.methods import ENCODER_SDF
 
     picture = ROOT / "book" / "_static" / "teaser.png"
-    teaser(ROOT / "data" / profile, ROOT / "runs" / profile, ENCODER_SDF, picture)
+    bench = Bench.open(ROOT / "data" / profile, ROOT / "runs" / profile, device="cpu", prepared=False)
+    teaser(bench, ENCODER_SDF, picture)
     print(f"the picture of the README: {picture}")

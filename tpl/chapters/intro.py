@@ -12,34 +12,34 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from tpl.chapters.pictures import Exhibit, _show, exhibits, gallery, painted_by_place, painted_template, posters
-from tpl.dataset.collection import open_collection
 from tpl.evaluation.results import read_results
 from tpl.files import write_file
 from tpl.look.plotting import CLAY, position_colors
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate
 from tpl.rendering import POSTER
-from tpl.shapes import CATEGORIES, Shape
+from tpl.shapes import Shape
+from tpl.study.bench import Bench
+from tpl.study.judging import results_file
+from tpl.study.methods import ENCODER
 from tpl.study.trained import NO_SHAPE, Trained, maybe
 
 
-def teaser(data: Path | str, runs: Path | str, method: str, path: Path) -> None:
+def teaser(bench: Bench, method: str, path: Path) -> None:
     """Writes the picture of the README: of each category the two test shapes around the median of the fixed view."""
     shown: list[Exhibit] = []
-    for category in CATEGORIES:
-        rows = read_results(Path(runs) / "results" / f"{category}_test.csv")
+    for category in bench.categories:
+        rows = read_results(results_file(bench.of(category)))
         asked = (rows["method"] == method) & (rows["view"] == "fix")
         rows = rows.loc[asked].sort_values(by="chamfer")
         middle = rows.iloc[max(len(rows) // 2 - 1, 0) : len(rows) // 2 + 1]
-        shown += exhibits(Trained(runs, category, open_collection(data)), method, middle)
+        shown += exhibits(Trained(bench.of(category)), method, middle)
     figure = gallery(shown)
     write_file(path, lambda file: figure.savefig(file, dpi=110))
     plt.close(figure)
 
 
-def plot_method(
-    axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = "encoder", arrows: int = 350
-) -> None:
+def plot_method(axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = ENCODER, arrows: int = 350) -> None:
     """One shape through the method: image (the fixed view), code, warp, template, mesh, ground truth.
 
     The warp is drawn as the camera sees it: from points of the mesh to their places on the template. Colours are
@@ -52,7 +52,7 @@ def plot_method(
         method: Which encoder.
         arrows: At most so many points.
     """
-    store = trained.collection.store
+    store = trained.bench.store
     image, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
     latent = trained.encode(method, image)[0]
     decode = partial(trained.decode, method=method)
@@ -61,8 +61,8 @@ def plot_method(
         None if template is None else painted_template(template),
         None if mesh is None else painted_by_place(trained, mesh, latent, frame, method),
     ]
-    truth = posters([shape.load()], CLAY[shape.category], trained.shelf)
-    pictures = [image[0], None, None, *posters(painted, "vertex", trained.shelf), *truth]
+    truth = posters([shape.load()], CLAY[shape.category], trained.bench.shelf)
+    pictures = [image[0], None, None, *posters(painted, "vertex", trained.bench.shelf), *truth]
     for stage, (ax, picture) in enumerate(zip(axes, pictures, strict=True)):
         if stage not in (1, 2):
             _show(ax, picture)

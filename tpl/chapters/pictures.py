@@ -24,7 +24,7 @@ from tpl.meshes import Normalization
 from tpl.rendering import POSTER, Camera, composite, render_poster
 from tpl.shapes import Shape
 from tpl.source_code import code_digest
-from tpl.study.judging import split_views
+from tpl.study.exam import split_views
 from tpl.study.trained import LEARNT, NO_SHAPE, Trained, maybe
 
 
@@ -136,9 +136,9 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
         rows: Of this method and the fixed view, as the evaluation makes them; the exhibits keep their order.
         size: Pixels a side of the meshes' pictures.
     """
-    store, images, meshes = trained.collection.store, [], []
+    store, images, meshes = trained.bench.store, [], []
     splits = {"coded" if split == "train" else split for split in rows["split"]}
-    known = {shape.id: shape for split in splits for shape in trained.collection.shapes(trained.category, split)}
+    known = {shape.id: shape for split in splits for shape in trained.bench.shapes(split)}
     for shape in (known[shape_id] for shape_id in rows["shape_id"]):
         image = store.read_views(shape, "fixed")[0]
         latent = trained.encode(method, image)[0]
@@ -146,7 +146,7 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
         decode = partial(trained.decode, method=method)
         meshes.append((shape.load(), maybe(decode, latent, store.read_normalization(shape))))
     flat = [mesh for pair in meshes for mesh in pair]
-    drawn = posters(flat, CLAY[trained.category], trained.shelf, size)
+    drawn = posters(flat, CLAY[trained.bench.category], trained.bench.shelf, size)
     scores = zip(rows["chamfer"], rows["reason"], strict=True)
     captions = ["failed" if reason else f"{1000 * chamfer:.2f}" for chamfer, reason in scores]
     return [
@@ -155,17 +155,17 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
     ]
 
 
-def view_row(trained: Trained, shape: Shape, methods: Sequence[str], seed: int = 0) -> list[Picture | None]:
+def view_row(trained: Trained, shape: Shape, methods: Sequence[str]) -> list[Picture | None]:
     """A shape's fixed view, the truth, and what each method reconstructs; then a random view and the same again."""
-    store, row = trained.collection.store, []
+    store, row = trained.bench.store, []
     frame = store.read_normalization(shape)
-    for number, image in enumerate(split_views([shape], store, 1, seed)[0][0]):
+    for number, image in enumerate(split_views([shape], store, 1, trained.bench.seed)[0][0]):
         meshes = [
             maybe(partial(trained.decode, method=method), trained.encode(method, image[None])[0], frame)
             for method in methods
         ]
         truth = [shape.load()] if number == 0 else []
-        row += [image, *posters([*truth, *meshes], CLAY[shape.category], trained.shelf)]
+        row += [image, *posters([*truth, *meshes], CLAY[shape.category], trained.bench.shelf)]
     return row
 
 

@@ -147,7 +147,7 @@ def open_collection(
     if source and config.source != source:
         raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
     text = config.model_dump_json(indent=1)
-    if asked or not file.exists():
+    if asked or (categories and not file.exists()):  # who only looks leaves a folder as it is
         with alone_in(Path(folder)):  # who prepares there does so by what the file says
             write_file(file, lambda path: path.write_text(text))
     collection = Collection(Path(folder), config)
@@ -188,7 +188,7 @@ def open_categories(
         folder: As for `open_collection`.
         category: One by its name, or "all".
         source: As for `open_collection`.
-        prepared: Whether what is missing of them is prepared.
+        prepared: Whether what is missing of them is prepared; otherwise nothing is written.
 
     Raises:
         StoreError: As `open_collection`, or the source has no such shapes.

@@ -11,7 +11,7 @@ from tpl.photos.cutting import cut_out
 from tpl.photos.framing import FRAMING, Photo, frame_photo
 from tpl.photos.reading import Picture, load_photo
 from tpl.shapes.shape import check_category
-from tpl.study.methods import FOLDERS, better_encoder, trained_methods
+from tpl.study.methods import ENCODERS, better_encoder, trained_methods
 
 
 class PhotoReconstruction(NamedTuple):
@@ -49,10 +49,10 @@ def load_reconstructor(
     category: str, runs: Path | str = "runs/quick", phase: str = "auto", device: str = "cpu"
 ) -> Reconstructor:
     """The networks that answer to a photograph; arguments and errors are those of `reconstruct`."""
-    check_category(category)
-    if phase == "auto":
-        phase = FOLDERS[better_encoder(trained_methods(runs, category))]
-    return Reconstructor.load(runs, category, device, phase)
+    place = Path(runs) / check_category(category)
+    known = {method.folder: method for method in ENCODERS.values()}
+    method = ENCODERS[better_encoder(trained_methods(place))] if phase == "auto" else known[phase]
+    return method.load(place, device)
 
 
 def reconstruct(

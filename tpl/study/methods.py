@@ -1,65 +1,250 @@
-"""The methods of the book by name: their run folders, their colours, which of them there are."""
+"""The methods of the book: each answers views with meshes. Those of the tables are peers, and `METHODS` names all."""
 
-from collections.abc import Container
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-METHOD_COLORS = {
-    "oracle retrieval": "#151f19",
-    "oracle code": "#381c53",
-    "end to end (contrastive)": "#15512c",
-    "encoder": "#005baa",
-    "encoder (sdf loss)": "#c8471e",
-    "end to end": "#2d9d7c",
-    "nearest by code": "#c9912b",
-    "nearest by pixels": "#5cc0e0",
-    "mean shape": "#c6c6c6",
-}
-"""One colour a method throughout the book, from dark to light: told apart in grey and by the colour-blind."""
+import joblib
+import torch
+import trimesh
+from jaxtyping import Float
+from torch import Tensor
+
+from tpl.dataset.batches import SDFTable
+from tpl.evaluation.rows import NO_VIEW, Attempt
+from tpl.geometry.marching import extract_meshes
+from tpl.inference import Reconstructor, fit_codes, mean_code
+from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.study.exam import Answer, Exam
+from tpl.training import EmbeddingRun, load_embedding, load_end_to_end, load_regression
+
+GREY = "#8c8c8c"
+PHASE_1 = "embedding"
+"""The run folder of the codes, warp and template."""
 
 
-def method_color(method: str) -> str:
-    """The colour of a method; grey for one that the book does not know."""
-    return METHOD_COLORS.get(method, "#8c8c8c")
+@dataclass(frozen=True)
+class Method(ABC):
+    """One way to answer a view with a mesh."""
 
+    name: str  # in tables
+    color: str = GREY  # one throughout the book: told apart in grey and by the colour-blind
+
+    @property
+    def decoder(self) -> str:
+        """The run folder of the decoder that makes its meshes; empty where none does."""
+        return PHASE_1
+
+    @abstractmethod
+    def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
+        """Its answers: for each group of the exam's shapes, those to each shape by the view's name.
+
+        A method that looks at no view has one answer to a shape, under `NO_VIEW`.
+        """
+
+
+@dataclass(frozen=True)
+class Learnt(Method):
+    """A trained encoder with the decoder that belongs to it."""
+
+    folder: str = ""  # its run folder within its category's
+
+    def is_trained(self, place: Path) -> bool:
+        """Whether a category's folder of trainings holds it."""
+        return (place / self.folder / "run.json").exists()
+
+    @abstractmethod
+    def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
+        """Its networks out of a category's folder of trainings.
+
+        Args:
+            place: That folder, `runs/<name>/<category>`.
+            device: Where they shall live.
+            embedding: Phase 1, if it is loaded already.
+
+        Raises:
+            RunError: A training that is needed is missing or broken.
+        """
+
+    def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
+        model, codes = exam.arms[self.name].model, exam.codes[self.name]
+        for group in exam.groups:
+            made = decode(model, codes[exam.of_views(group)], exam.bench.resolution, exam.bench.jobs)
+            yield exam.by_shape([Answer(attempt) for attempt in made])
+
+
+class TwoPhase(Learnt):
+    """An encoder onto the codes of phase 1."""
+
+    def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
+        embedding = embedding or load_embedding(place / PHASE_1, device)
+        encoder = load_regression(place / self.folder, embedding, device).encoder
+        return Reconstructor(encoder, embedding.model, embedding.codes)
+
+
+class EndToEnd(Learnt):
+    """Encoder, warp and template in one training: a decoder of its own, and no codes (0 rows)."""
+
+    @property
+    def decoder(self) -> str:
+        return self.folder
+
+    def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
+        run = load_end_to_end(place / self.folder, device)
+        return Reconstructor(run.encoder, run.model, torch.zeros((0, run.model.config.latent_dim), device=device))
+
+
+class Retrieval(Method):
+    """Answers each view with a training shape."""
+
+    @property
+    def decoder(self) -> str:
+        return ""
+
+    @abstractmethod
+    def choose(self, exam: Exam) -> Iterable[int]:
+        """The rows of the gallery's shapes that answer the exam's views, all in one row."""
+
+    def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
+        answers = exam.gallery.answers(self.choose(exam))
+        for group in exam.groups:
+            yield exam.by_shape(answers[exam.of_views(group)])
+
+
+class PixelNeighbour(Retrieval):
+    """The shape whose 32 x 32 grey picture is nearest."""
+
+    def choose(self, exam: Exam) -> Iterable[int]:
+        return exam.gallery.nearest_to_images(exam.flat)
+
+
+class CodeNeighbour(Retrieval):
+    """The shape whose predicted code is nearest."""
+
+    def choose(self, exam: Exam) -> Iterable[int]:
+        return exam.gallery.nearest_to_codes(exam.best_codes)
+
+
+class CodedNeighbour(Retrieval):
+    """The shape of phase 1 whose learnt code is nearest."""
+
+    def choose(self, exam: Exam) -> Iterable[int]:
+        return exam.gallery.nearest_coded(exam.best_codes)
+
+
+class OracleRetrieval(Method):
+    """The training shape that is nearest to the true one: what no retrieval can beat."""
+
+    @property
+    def decoder(self) -> str:
+        return ""
+
+    def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
+        surfaces = (exam.judged.store.read_surface(shape) for shape in exam.shapes)
+        answers = exam.gallery.answers(exam.gallery.nearest_to_surfaces(surfaces, exam.bench.seed))
+        for group in exam.groups:
+            yield [{NO_VIEW: answer} for answer in answers[group]]
+
+
+class MeanShape(Method):
+    """The shape of the mean code: the same answer to all."""
+
+    def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
+        best = exam.arms[exam.best]
+        (mean,) = decode(best.model, mean_code(best.codes)[None], exam.bench.resolution)
+        for group in exam.groups:
+            yield [{NO_VIEW: Answer(mean)} for _ in exam.shapes[group]]
+
+
+class OracleCode(Method):
+    """The code that fits the true shape best: what no encoder can beat by much."""
+
+    def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
+        best, bench = exam.arms[exam.best], exam.bench
+        cross = bench.collection.config.prepare.cross_samples > 0
+        table = SDFTable.read(exam.shapes, exam.judged.store, bench.device, cross)
+        fitted = fit_codes(best.model, table, exam.oracle, best.codes)
+        for group in exam.groups:
+            made = decode(best.model, fitted[group], bench.resolution, bench.jobs)
+            yield [{NO_VIEW: Answer(attempt)} for attempt in made]
+
+
+def decode(
+    model: DeepImplicitTemplate, latent: Float[Tensor, "codes dim"], resolution: int, jobs: int = 1
+) -> list[Attempt]:
+    """The meshes (unit-sphere frame) of codes, side by side: as one batch on a GPU, in processes on a CPU."""
+    start = time.perf_counter()
+    if latent.is_cuda or jobs == 1:
+        meshes = extract_meshes(model.shapes(latent), len(latent), resolution, jobs=jobs)
+    else:
+        parts = [part for part in latent.tensor_split(jobs) if len(part)]
+        weights = model.state_dict()  # a network with weight norm itself cannot be sent
+        tasks = (joblib.delayed(_extract)(model.config, weights, part, resolution) for part in parts)
+        found: Any = joblib.Parallel(n_jobs=jobs)(tasks)
+        meshes = [mesh for of_part in found for mesh in of_part]
+    seconds = (time.perf_counter() - start) / max(1, len(latent))
+    return [Attempt(mesh, seconds) for mesh in meshes]
+
+
+def _extract(
+    config: DeepImplicitTemplateConfig, weights: dict[str, Tensor], latent: Float[Tensor, "codes dim"], resolution: int
+) -> list[trimesh.Trimesh | Exception]:
+    model = DeepImplicitTemplate(config)
+    model.load_state_dict(weights, strict=True)
+    return extract_meshes(model.shapes(latent), len(latent), resolution)
+
+
+# --- the methods of the tables, in their order
 
 ENCODER = "encoder"
-"""Phase 2 as the paper has it: its name in tables and of its run folder."""
-
+"""Phase 2 as the paper has it."""
 
 ENCODER_SDF = "encoder (sdf loss)"
 """Our variant, which also learns through the frozen decoder, on shapes without a code, too."""
 
-
-RETRIEVED = "retrieved"
-"""Any method that answers with a training shape, where it does not matter which."""
-
-
-ORACLE_RETRIEVAL = "oracle retrieval"
-"""The training shape that is nearest to the true one: what no retrieval can beat."""
-
-
 END_TO_END = "end to end"
 """Encoder, warp and template in one training, from a random trunk."""
-
 
 END_TO_END_CONTRASTIVE = "end to end (contrastive)"
 """The same from a trunk that has learnt which views show one object."""
 
+NEAREST_PIXELS, NEAREST_CODE, NEAREST_CODED = "nearest by pixels", "nearest by code", "nearest coded shape"
+ORACLE_RETRIEVAL, MEAN_SHAPE, ORACLE_CODE = "oracle retrieval", "mean shape", "oracle code"
 
-TWO_PHASE = (ENCODER, ENCODER_SDF)
-"""The methods that decode by phase 1's decoder; the others have one of their own."""
-
-
-FOLDERS = {
-    ENCODER: "encoder",
-    ENCODER_SDF: "encoder_sdf",
-    END_TO_END: "end_to_end",
-    END_TO_END_CONTRASTIVE: "end_to_end_contrastive",
-}
+Kind = TypeVar("Kind", bound=Method)
 
 
-RIVALS = ("nearest by pixels", "nearest by code", "nearest coded shape", ORACLE_RETRIEVAL, "mean shape", "oracle code")
-"""What stands in the tables beside the encoders: results without one of them are made again."""
+def _by_name(*methods: Kind) -> dict[str, Kind]:
+    return {method.name: method for method in methods}
+
+
+ENCODERS = _by_name(
+    TwoPhase(ENCODER, "#005baa", "encoder"),
+    TwoPhase(ENCODER_SDF, "#c8471e", "encoder_sdf"),
+    EndToEnd(END_TO_END, "#2d9d7c", "end_to_end"),
+    EndToEnd(END_TO_END_CONTRASTIVE, "#15512c", "end_to_end_contrastive"),
+)
+"""The methods that are trained on images."""
+
+RIVALS = _by_name(
+    PixelNeighbour(NEAREST_PIXELS, "#5cc0e0"),
+    CodeNeighbour(NEAREST_CODE, "#c9912b"),
+    CodedNeighbour(NEAREST_CODED),
+    OracleRetrieval(ORACLE_RETRIEVAL, "#151f19"),
+    MeanShape(MEAN_SHAPE, "#c6c6c6"),
+    OracleCode(ORACLE_CODE, "#381c53"),
+)
+"""What stands beside them: by phase 1 and the better of its encoders, so none of it needs a training of its own."""
+
+METHODS: dict[str, Method] = {**ENCODERS, **RIVALS}
+
+
+def method_color(method: str) -> str:
+    """The colour of a method; grey for one that the book does not know."""
+    return METHODS[method].color if method in METHODS else GREY
 
 
 def better_encoder(methods: Container[str]) -> str:
@@ -70,6 +255,6 @@ def better_encoder(methods: Container[str]) -> str:
     return ENCODER_SDF if ENCODER_SDF in methods else ENCODER
 
 
-def trained_methods(runs: Path | str, category: str) -> list[str]:
-    """The methods that a run holds for a category."""
-    return [method for method, folder in FOLDERS.items() if (Path(runs) / category / folder / "run.json").exists()]
+def trained_methods(place: Path) -> list[str]:
+    """The encoders that a category's folder of trainings holds."""
+    return [name for name, method in ENCODERS.items() if method.is_trained(place)]

@@ -7,8 +7,7 @@ date.
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,21 @@ import trimesh
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from tpl.dataset.collection import Collection
 from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import NO_VIEW, POINTS, Case, attempt, case_rng, evaluate_reconstruction
 from tpl.files import digest, write_file
 from tpl.geometry.marching import EmptyShape, extract_mesh
-from tpl.inference import OWN_DECODER, Reconstructor, encode, to_raw
+from tpl.inference import encode, to_raw
 from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
 from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.shapes import Shape
 from tpl.source_code import MAKERS, code_digest
-from tpl.study.judging import split_views, surface_normals
-from tpl.study.methods import FOLDERS, TWO_PHASE
-from tpl.training import RunError, RunFolder, load_embedding
+from tpl.study.bench import Bench
+from tpl.study.exam import split_views
+from tpl.study.judging import surface_normals
+from tpl.study.methods import ENCODER, ENCODER_SDF, ENCODERS, PHASE_1, Learnt
+from tpl.training import RunError, load_embedding
 
 LEARNT = "learnt code"
 """The name of phase 1's own reconstructions of training shapes, in rows of scores."""
@@ -45,44 +45,28 @@ class Trained:
 
     def __init__(
         self,
-        runs: Path | str,
-        category: str,
-        collection: Collection,
-        resolution: int = 64,
-        device: str = "cpu",
-        folders: Mapping[str, str] = FOLDERS,
+        bench: Bench,
+        methods: Iterable[Learnt] = tuple(ENCODERS.values()),
     ):
         """Loads phase 1, and of the arms what there is: encoders, each with the decoder that belongs to it.
 
         Args:
-            runs: Folder of the run.
-            category: Whose trainings.
-            collection: Where its shapes are prepared.
-            resolution: Grid cells along each side when a mesh is extracted.
-            device: Where the networks shall live.
-            folders: The arms' run folders by their names.
+            bench: Of the category.
+            methods: The arms that are looked for.
 
         Raises:
             RunError: Phase 1 is missing or broken.
         """
-        folder = Path(runs) / category
-        self.runs, self.category, self.collection, self.resolution = str(runs), category, collection, resolution
-        self.shelf = Path(runs) / "shelf"
-        self.embedding = load_embedding(folder / "embedding", device)
-        self.folders = folders
+        self.bench = bench
+        self.embedding = load_embedding(bench.folder / PHASE_1, bench.device)
+        self.methods = {method.name: method for method in methods}
         self.arms = {
-            method: Reconstructor.load(runs, category, device, name)
-            if name.startswith(OWN_DECODER)
-            else Reconstructor.on(self.embedding, folder / name, device)
-            for method, name in folders.items()
-            if (folder / name / "run.json").exists()
+            name: method.load(bench.folder, bench.device, self.embedding)
+            for name, method in self.methods.items()
+            if method.is_trained(bench.folder)
         }
-        self._weights = RunFolder(folder / "embedding").digest()
-        self._own_weights = {  # of the arms that have a decoder of their own
-            method: RunFolder(folder / folders[method]).digest()
-            for method, arm in self.arms.items()
-            if arm.model is not self.embedding.model
-        }
+        decoders = {PHASE_1, *(self.methods[name].decoder for name in self.arms)}
+        self._weights = {folder: bench.run(folder).digest() for folder in decoders}
 
     def decode(
         self,
@@ -129,18 +113,18 @@ class Trained:
 
     def weights(self, method: str = LEARNT) -> str:
         """A hash of the weights of the decoder that a method's codes are made for."""
-        return self._own_weights.get(method, self._weights)
+        return self._weights[self.methods[method].decoder if method in self.arms else PHASE_1]
 
     def _require(self, method: str) -> None:
-        if method in self.folders and method not in self.arms:
-            folder = Path(self.runs) / self.category / self.folders[method]
+        if method in self.methods and method not in self.arms:
+            folder = self.bench.folder / self.methods[method].folder
             raise RunError(f"no finished training in {folder}: run its chapter or `tpl train` first")
 
     def _kept_mesh(self, sdf: Callable, weights: str, *key: Any) -> trimesh.Trimesh:
         code = code_digest("tpl.geometry.marching", "tpl.models.implicit")
-        path = self.shelf / "meshes" / f"{digest(code, weights, self.resolution, *key)}.npz"
+        path = self.bench.shelf / "meshes" / f"{digest(code, weights, self.bench.resolution, *key)}.npz"
         if not path.exists():
-            mesh = extract_mesh(sdf, self.resolution)
+            mesh = extract_mesh(sdf, self.bench.resolution)
             arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
             write_file(path, lambda file: np.savez(file, **arrays))
         with np.load(path) as arrays:
@@ -152,17 +136,17 @@ Asked = tuple[Shape, str, str, Float[Tensor, " dim"]]
 """A shape, the view and the method that a code comes from, and the code."""
 
 
-def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.DataFrame:
+def score_codes(trained: Trained, asked: Sequence[Asked]) -> pd.DataFrame:
     """The evaluation's rows of what some codes decode to: its protocol, for the few shapes that a chapter shows."""
+    bench = trained.bench
     shapes = [shape for shape, *_ in asked]
     codes = [
         (shape.id, view, method, trained.weights(method), latent.cpu().numpy().tobytes())
         for shape, view, method, latent in asked
     ]
-    store = trained.collection.store
     code = code_digest("tpl.study.trained", without=MAKERS)
-    key = digest(code, trained.resolution, seed, store.fingerprint(shapes), codes)
-    file = trained.shelf / "scores" / f"{key}.csv"
+    key = digest(code, bench.resolution, bench.seed, bench.store.fingerprint(shapes), codes)
+    file = bench.shelf / "scores" / f"{key}.csv"
     if not file.exists():
         truths = {shape.id: _truth(trained, shape) for shape in shapes}
         rows = []
@@ -170,54 +154,38 @@ def score_codes(trained: Trained, asked: Sequence[Asked], seed: int = 0) -> pd.D
             frame, points, normals = truths[shape.id]
             case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
             made = attempt(functools.partial(trained.decode, latent, frame, method=method))
-            rng = case_rng(seed, shape.id, view, method)
+            rng = case_rng(bench.seed, shape.id, view, method)
             rows.append(evaluate_reconstruction(case, made.result, points, normals, rng, made.seconds))
-        protocol = f"{POINTS} points, raw units, grid {trained.resolution}"
-        write_results(file, rows, protocol, seed, trained.runs)
+        protocol = f"{POINTS} points, raw units, grid {bench.resolution}"
+        write_results(file, rows, protocol, bench.seed, str(bench.runs))
     return read_results(file)
 
 
-def score_training_shapes(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
-    count: int,
-    resolution: int = 64,
-    seed: int = 0,
-    device: str = "cpu",
-) -> pd.DataFrame:
+def score_training_shapes(bench: Bench, count: int) -> pd.DataFrame:
     """How well phase 1 remembers: rows of the first `count` shapes that have a code, each from its own code."""
-    trained = Trained(runs, category, collection, resolution, device)
-    shapes = collection.shapes(category, "coded")[:count]
+    trained = Trained(bench)
+    shapes = bench.shapes("coded")[:count]
     codes = trained.embedding.codes
-    return score_codes(
-        trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)], seed
-    )
+    return score_codes(trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)])
 
 
 def score_views(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
+    bench: Bench,
     split: str = "",
     count: int = 4,
-    resolution: int = 64,
-    seed: int = 0,
-    device: str = "cpu",
-    methods: Sequence[str] = TWO_PHASE,
+    methods: Iterable[Learnt] = (ENCODERS[ENCODER], ENCODERS[ENCODER_SDF]),
     kinds: Sequence[str] = ("fix", "rnd0"),
-    folders: Mapping[str, str] = FOLDERS,
 ) -> pd.DataFrame:
     """How well encoders do on the first `count` shapes of a split: the fixed view and one random view.
 
     Without a split it is the one that settings are tried on.
-    Of the methods, whose run folders `folders` names, those that are trained are scored.
+    Of the methods those that are trained are scored.
     """
-    trained = Trained(runs, category, collection, resolution, device, folders)
-    shapes = collection.shapes(category, split or collection.trial_split(category))[:count]
-    views, names = split_views(shapes, collection.store, 1, seed)
+    trained = Trained(bench, methods)
+    shapes = bench.shapes(split or bench.trial_split)[:count]
+    views, names = split_views(shapes, bench.store, 1, bench.seed)
     asked = []
-    for method in [method for method in methods if method in trained.arms]:
+    for method in trained.arms:
         codes = trained.encode(method, views.reshape(-1, *views.shape[2:])).unflatten(0, views.shape[:2])
         asked += [
             (shape, name, method, codes[row, column])
@@ -225,17 +193,15 @@ def score_views(
             for column, name in enumerate(names)
             if name in kinds
         ]
-    return score_codes(trained, asked, seed)
+    return score_codes(trained, asked)
 
 
-def sampling_floors(
-    category: str, collection: Collection, runs: Path | str, split: str, count: int = 0, seed: int = 0
-) -> pd.Series:
+def sampling_floors(bench: Bench, split: str, count: int = 0) -> pd.Series:
     """The sampling floor of each of the first `count` shapes of a split, of all if 0, in squared raw units."""
-    shapes = collection.shapes(category, split)[: count or None]
+    shapes, seed = bench.shapes(split)[: count or None], bench.seed
     code = code_digest("tpl.metrics", "tpl.evaluation.rows")
-    key = digest(code, seed, collection.store.fingerprint(shapes))
-    file = Path(runs) / "shelf" / "floors" / f"{key}.json"
+    key = digest(code, seed, bench.store.fingerprint(shapes))
+    file = bench.shelf / "floors" / f"{key}.json"
     if not file.exists():
         floors = {s.id: sampling_floor(s.load(), POINTS, case_rng(seed, "floor", s.id)) for s in shapes}
         write_file(file, lambda path: path.write_text(json.dumps(floors)))
@@ -243,8 +209,9 @@ def sampling_floors(
 
 
 def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, np.ndarray | None]:
-    points = trained.collection.store.read_surface(shape)
-    return trained.collection.store.read_normalization(shape), points, surface_normals(shape, points)
+    store = trained.bench.store
+    points = store.read_surface(shape)
+    return store.read_normalization(shape), points, surface_normals(shape, points)
 
 
 def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any) -> trimesh.Trimesh | None:

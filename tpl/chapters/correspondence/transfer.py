@@ -7,7 +7,6 @@ through the template and by rivals that know none.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tpl.chapters.correspondence.keypoints import find_keypoints, labels_of
-from tpl.dataset.collection import Collection
 from tpl.evaluation.results import ResultsError
 from tpl.evaluation.rows import case_rng
 from tpl.evaluation.summary import bootstrap_mean
@@ -34,9 +32,9 @@ from tpl.geometry.correspondence import (
 from tpl.meshes import Normalization
 from tpl.shapes import Shape
 from tpl.source_code import code_digest
-from tpl.study.methods import FOLDERS, better_encoder
+from tpl.study.bench import Bench
+from tpl.study.methods import better_encoder
 from tpl.study.trained import LEARNT, Trained
-from tpl.training import RunFolder
 
 TEMPLATE = "through the template"
 NEAREST = "nearest point"
@@ -110,7 +108,7 @@ class Transfers(NamedTuple):
 
 def locate(trained: Trained, shape: Shape, latent: Float[Tensor, " dim"]) -> Located:
     """A prepared procedural shape, with the warp of a code."""
-    model, frame = trained.embedding.model, trained.collection.store.read_normalization(shape)
+    model, frame = trained.embedding.model, trained.bench.store.read_normalization(shape)
     return Located(shape, frame, lambda points: model.canonical(points, latent))
 
 
@@ -133,56 +131,42 @@ def exemplars_and_targets(
     Raises:
         ValueError: Fewer shapes have a code than exemplars and one target need, or no encoder is trained.
     """
-    shapes = trained.collection.shapes(trained.category, "coded")
+    shapes = trained.bench.shapes("coded")
     coded_pairs = zip(shapes, trained.embedding.codes, strict=False)
     labelled = [(shape, latent) for shape, latent in coded_pairs if shape.source == "procedural"]
     if not 1 <= exemplars < len(labelled):
         raise ValueError(
-            f"{exemplars} exemplars and at least one target of the {len(labelled)} made {trained.category} "
+            f"{exemplars} exemplars and at least one target of the {len(labelled)} made {trained.bench.category} "
             f"that have a code: take 1 to {len(labelled) - 1} exemplars"
         )
     method = better_encoder(trained.encoders)
     if method not in trained.encoders:
-        raise ValueError(f"no encoder of {trained.category} in {trained.runs}: run chapter 04")
+        raise ValueError(f"no encoder of {trained.bench.category} in {trained.bench.runs}: run chapter 04")
     known = [locate(trained, *pair) for pair in labelled[: exemplars + coded]]
-    tested = trained.collection.shapes(trained.category, "test")
+    tested = trained.bench.shapes("test")
     unseen = [shape for shape in tested if shape.source == "procedural"][:test]
-    store = trained.collection.store
+    store = trained.bench.store
     seen = [trained.encode(method, store.read_views(shape, "fixed")[0])[0] for shape in unseen]
     from_image = [locate(trained, *pair) for pair in zip(unseen, seen, strict=True)]
     return known[:exemplars], {LEARNT: known[exemplars:], FROM_IMAGE: from_image}
 
 
-def score_transfer(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
-    exemplars: int = 3,
-    coded: int = 24,
-    test: int = 16,
-    points: int = 4000,
-    seed: int = 0,
-    device: str = "cpu",
-) -> Transfers:
+def score_transfer(bench: Bench, exemplars: int = 3, coded: int = 24, test: int = 16, points: int = 4000) -> Transfers:
     """Labels and key points carried from the exemplars to all targets, kept on the shelf; see `score_samples`.
 
     Args:
-        category: Of procedural shapes.
-        collection: Where they are prepared.
-        runs: Folder of the trainings.
+        bench: Of a category of procedural shapes; the points depend on its seed.
         exemplars: See `exemplars_and_targets`, as for `coded` and `test`.
         coded: Targets with learnt codes.
         test: Targets with codes from one image.
         points: Drawn on each surface.
-        seed: Of these points.
-        device: Where the networks run.
     """
-    trained = Trained(runs, category, collection, device=device)
-    weights = [RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in trained.encoders]
-    shapes = collection.shapes(category, "coded") + collection.shapes(category, "test")
+    trained, seed = Trained(bench), bench.seed
+    weights = [bench.run(trained.methods[name].folder).digest() for name in trained.arms]
+    shapes = bench.shapes("coded") + bench.shapes("test")
     settings = (exemplars, coded, test, points, seed)
-    key = digest(_code(), trained._weights, weights, collection.store.fingerprint(shapes), *settings)
-    folder = trained.shelf / "correspondence"
+    key = digest(_code(), trained.weights(), weights, bench.store.fingerprint(shapes), *settings)
+    folder = bench.shelf / "correspondence"
     files = [folder / f"{table}-{key}.csv" for table in Transfers._fields]
     if not all(file.exists() for file in files):
         sources, targets = exemplars_and_targets(trained, exemplars, coded, test)

@@ -22,10 +22,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from tpl.dataset.collection import Collection
 from tpl.errors import PlainError
 from tpl.rendering import Camera
 from tpl.shapes import Shape
+from tpl.study.bench import Bench
 from tpl.study.trained import LEARNT, Trained, maybe, score_codes
 
 VIEWS = ("easy", "hard")
@@ -56,16 +56,16 @@ class ViewCodes:
         return self.codes.reshape(int(self.shape.max()) + 1, -1, self.codes.shape[1])
 
 
-def first_shapes(collection: Collection, category: str, split: str, count: int) -> list[Shape]:
+def first_shapes(bench: Bench, split: str, count: int) -> list[Shape]:
     """The first shapes of a split, exactly as many as asked.
 
     Raises:
         LatentSpaceError: The split has fewer.
     """
-    shapes = collection.shapes(category, split)
+    shapes = bench.shapes(split)
     if len(shapes) < count:
         raise LatentSpaceError(
-            f"{count} {split} {category} asked for, and {len(shapes)} are prepared in {collection.folder}: "
+            f"{count} {split} {bench.category} asked for, and {len(shapes)} are prepared in {bench.collection.folder}: "
             "ask for fewer, or prepare more"
         )
     return shapes[:count]
@@ -79,7 +79,7 @@ def trained_methods(trained: Trained) -> list[str]:
     """
     if not trained.encoders:
         raise LatentSpaceError(
-            f"no encoder is trained for {trained.category} in {trained.runs}: run chapter 04, or chapter 06"
+            f"no encoder is trained for {trained.bench.category} in {trained.bench.runs}: run chapter 04, or chapter 06"
         )
     return list(trained.encoders)
 
@@ -99,14 +99,14 @@ def view_codes(trained: Trained, method: str, shapes: Sequence[Shape], kinds: Se
     """
     if method not in (there := trained_methods(trained)):
         raise LatentSpaceError(
-            f"no encoder called {method!r} is trained for {trained.category} in {trained.runs}; there is "
+            f"no encoder called {method!r} is trained for {trained.bench.category} in {trained.bench.runs}; there is "
             f"{', '.join(there)}"
         )
     codes, rows = [], []
     for number, shape in enumerate(shapes):
         # Labels are made beside the images of one file: no order that they could get out of.
         for kind in kinds:
-            images, cameras = trained.collection.store.read_views(shape, kind)
+            images, cameras = trained.bench.store.read_views(shape, kind)
             codes.append(trained.encode(method, images).cpu().numpy())
             rows += [(number, view, kind, camera) for view, camera in enumerate(cameras)]
     owners, views, kind_of, cameras = zip(*rows, strict=True) if rows else ((),) * 4
@@ -222,9 +222,7 @@ def camera_table(views: ViewCodes) -> pd.DataFrame:
     return table.assign(error=error / between if between else np.nan)
 
 
-def score_all_views(
-    trained: Trained, method: str, shapes: Sequence[Shape], views: ViewCodes, seed: int = 0
-) -> pd.DataFrame:
+def score_all_views(trained: Trained, method: str, shapes: Sequence[Shape], views: ViewCodes) -> pd.DataFrame:
     """The Chamfer distance of what each view of the first shapes is reconstructed to, by its camera.
 
     Args:
@@ -232,7 +230,6 @@ def score_all_views(
         method: Whose codes they are.
         shapes: So many of the first ones as are to be measured; each mesh costs about a second.
         views: The codes of these shapes, and maybe of more after them.
-        seed: Of the points on the meshes.
 
     Returns:
         `camera_table` of these views, with `chamfer` in squared raw units (NaN for a failure) and `relative`: that
@@ -246,7 +243,7 @@ def score_all_views(
         (shapes[number], name, method, latent)
         for number, name, latent in zip(table["shape"], names, latents, strict=True)
     ]
-    table["chamfer"] = score_codes(trained, asked, seed)["chamfer"].to_numpy()
+    table["chamfer"] = score_codes(trained, asked)["chamfer"].to_numpy()
     return table.assign(relative=table["chamfer"] / table.groupby("shape")["chamfer"].transform("median"))
 
 

@@ -15,8 +15,8 @@ from scipy import stats
 
 from tpl.chapters.paper_and_code.trials import (
     POINTS_PER_SHAPE,
-    Bench,
     PhaseName,
+    Setup,
     Trial,
     kept_trial,
     make_starts,
@@ -237,34 +237,34 @@ def choose(only: str = "") -> list[Disagreement]:
     return chosen
 
 
-def trials_of(row: Disagreement, bench: Bench) -> dict[tuple[str, int], Trial]:
+def trials_of(row: Disagreement, setup: Setup) -> dict[tuple[str, int], Trial]:
     """The trainings of both settings of a switch, by setting and seed; none where there is no switch."""
     if row.phase == "none":
         return {}
     return {
-        (setting, seed): Trial(row.phase, trial_config(row.phase, {**row.both, **getattr(row, setting)}, bench, seed))
+        (setting, seed): Trial(row.phase, trial_config(row.phase, {**row.both, **getattr(row, setting)}, setup, seed))
         for setting in SETTINGS
-        for seed in range(bench.budget.seeds)
+        for seed in range(setup.budget.seeds)
     }
 
 
-def results_file(row: Disagreement, bench: Bench) -> Path:
+def results_file(row: Disagreement, setup: Setup) -> Path:
     """Where the measured rows of a switch lie."""
-    return Path(bench.runs) / "results" / "appendix" / f"{bench.category}_{row.name}.csv"
+    return setup.bench.runs / "results" / "appendix" / f"{setup.bench.category}_{row.name}.csv"
 
 
-def read_measured(row: Disagreement, bench: Bench) -> pd.DataFrame | None:
+def read_measured(row: Disagreement, setup: Setup) -> pd.DataFrame | None:
     """What was measured of a switch at this very budget, from these very shapes; None if nothing was."""
-    file = results_file(row, bench)
+    file = results_file(row, setup)
     if row.phase == "none" or not file.exists():
         return None
     found = pd.read_csv(file, keep_default_na=False, na_values={name: "" for name in MEASURES})
-    if list(found.columns) != COLUMNS or set(found["digest"]) != {_digest(row, bench)}:
+    if list(found.columns) != COLUMNS or set(found["digest"]) != {_digest(row, setup)}:
         return None
     return found
 
 
-def measure(rows: Sequence[Disagreement], bench: Bench) -> pd.DataFrame:
+def measure(rows: Sequence[Disagreement], setup: Setup) -> pd.DataFrame:
     """Tries each switch in both settings, as often as the budget has seeds; a row a switch, setting and seed.
 
     Trainings that several switches have in common are made once. Each keeps what it came to as soon as it is done, and
@@ -275,37 +275,39 @@ def measure(rows: Sequence[Disagreement], bench: Bench) -> pd.DataFrame:
     obstacles = {row.name: reason for row in rows if (reason := _obstacle(row))}
     missing: dict[str, Trial] = {}
     for row in rows:
-        if row.name not in obstacles and read_measured(row, bench) is None:
-            keyed = {trial_key(trial, bench): trial for trial in trials_of(row, bench).values()}
-            missing |= {key: trial for key, trial in keyed.items() if not kept_trial(key, bench).exists()}
+        if row.name not in obstacles and read_measured(row, setup) is None:
+            keyed = {trial_key(trial, setup): trial for trial in trials_of(row, setup).values()}
+            missing |= {key: trial for key, trial in keyed.items() if not kept_trial(key, setup).exists()}
     if missing:
-        make_starts({trial.phase for trial in missing.values()}, bench)
-        work = functools.partial(run_trial, trials=missing, bench=bench)
-        side_by_side(work, list(missing), torch.device(bench.device), jobs=min(joblib.cpu_count(), len(missing)))
-    tables = [_measured(row, bench, obstacles.get(row.name, "")) for row in rows if row.phase != "none"]
+        make_starts({trial.phase for trial in missing.values()}, setup)
+        work = functools.partial(run_trial, trials=missing, setup=setup)
+        side_by_side(work, list(missing), torch.device(setup.bench.device), jobs=min(joblib.cpu_count(), len(missing)))
+    tables = [_measured(row, setup, obstacles.get(row.name, "")) for row in rows if row.phase != "none"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=pd.Index(COLUMNS))
 
 
-def _measured(row: Disagreement, bench: Bench, obstacle: str) -> pd.DataFrame:
-    if not obstacle and (found := read_measured(row, bench)) is not None:
+def _measured(row: Disagreement, setup: Setup, obstacle: str) -> pd.DataFrame:
+    if not obstacle and (found := read_measured(row, setup)) is not None:
         return found
     made = []
-    for (setting, seed), trial in trials_of(row, bench).items():
-        kept = kept_trial(trial_key(trial, bench), bench)
+    for (setting, seed), trial in trials_of(row, setup).items():
+        kept = kept_trial(trial_key(trial, setup), setup)
         outcome = {"reason": obstacle} if obstacle else json.loads(kept.read_text())
-        made.append({"category": bench.category, "disagreement": row.name, "setting": setting, "seed": seed, **outcome})
+        made.append(
+            {"category": setup.bench.category, "disagreement": row.name, "setting": setting, "seed": seed, **outcome}
+        )
     table = pd.DataFrame(made).reindex(columns=COLUMNS)
-    table["digest"] = _digest(row, bench)
+    table["digest"] = _digest(row, setup)
     if obstacle:
         return table
-    write_file(results_file(row, bench), lambda path: table.to_csv(path, index=False))
-    found = read_measured(row, bench)  # what is returned is the same, measured or read
+    write_file(results_file(row, setup), lambda path: table.to_csv(path, index=False))
+    found = read_measured(row, setup)  # what is returned is the same, measured or read
     assert found is not None
     return found
 
 
-def _digest(row: Disagreement, bench: Bench) -> str:
-    return digest([(*place, trial_key(trial, bench)) for place, trial in trials_of(row, bench).items()])
+def _digest(row: Disagreement, setup: Setup) -> str:
+    return digest([(*place, trial_key(trial, setup)) for place, trial in trials_of(row, setup).items()])
 
 
 def _obstacle(row: Disagreement) -> str:

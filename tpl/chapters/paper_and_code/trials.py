@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from tpl.dataset.batches import SDFTable, ViewTable
-from tpl.dataset.collection import Collection
 from tpl.evaluation.rows import WORST, attempt, case_rng
 from tpl.files import digest, write_file
 from tpl.geometry.marching import extract_mesh, sample_mesh
@@ -23,7 +22,7 @@ from tpl.models import DeepImplicitTemplate, Encoder
 from tpl.settings import validated
 from tpl.shapes import Shape
 from tpl.source_code import SHAPE_MAKERS, code_digest
-from tpl.study.trainings import held_out
+from tpl.study.bench import Bench
 from tpl.training import (
     ContrastiveConfig,
     EmbeddingConfig,
@@ -77,37 +76,32 @@ class Budget(BaseModel):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
 
-class Bench(NamedTuple):
+class Setup(NamedTuple):
     """What trials are made of, and where they leave what they came to."""
 
-    collection: Collection
-    category: str
-    runs: Path | str
+    bench: Bench
     budget: Budget
-    device: str
     data: str  # a hash of all prepared shapes that take part
 
     @classmethod
-    def open(
-        cls, collection: Collection, category: str, runs: Path | str, budget: Budget | None = None, device: str = "cpu"
-    ) -> "Bench":
-        """A bench on the prepared shapes of a category.
+    def of(cls, bench: Bench, budget: Budget | None = None) -> "Setup":
+        """Trials on the bench of a category.
 
         Raises:
             StoreError: Shapes are not prepared.
         """
-        budget, store = budget or Budget(), collection.store
-        learnt = collection.shapes(category, "train")[: max(budget.shapes, budget.pictured)]
-        data = digest(store.fingerprint(learnt, cross=True), store.fingerprint(held_out(collection, category)))
-        return cls(collection, category, runs, budget, device, data)
+        budget, store = budget or Budget(), bench.store
+        learnt = bench.shapes("train")[: max(budget.shapes, budget.pictured)]
+        data = digest(store.fingerprint(learnt, cross=True), store.fingerprint(bench.held_out()))
+        return cls(bench, budget, data)
 
     def folder(self, phase: PhaseName) -> Path:
         """The run folder of the one training of a phase that trials of later phases start from."""
-        return Path(self.runs) / self.category / f"appendix_{phase}"
+        return self.bench.folder / f"appendix_{phase}"
 
     def shapes(self, count: int) -> list[Shape]:
         """The first training shapes."""
-        return self.collection.shapes(self.category, "train")[:count]
+        return self.bench.shapes("train")[:count]
 
 
 class Trial(NamedTuple):
@@ -117,15 +111,15 @@ class Trial(NamedTuple):
     config: TrainingConfig
 
 
-def trial_config(phase: PhaseName, changes: Mapping[str, Any], bench: Bench, seed: int = 0) -> TrainingConfig:
+def trial_config(phase: PhaseName, changes: Mapping[str, Any], setup: Setup, seed: int = 0) -> TrainingConfig:
     """A phase's small configuration with some fields changed; `encoder.width` names the field of a field.
 
     Raises:
         SettingsError: A field does not exist or has a wrong value; the message names it.
     """
-    values = {**_BASES[phase](bench.budget), "seed": seed, "precision": bench.budget.precision}
+    values = {**_BASES[phase](setup.budget), "seed": seed, "precision": setup.budget.precision}
     if "encoder" in values:
-        values["encoder"] = {**values["encoder"], "image_size": bench.collection.config.prepare.image_size}
+        values["encoder"] = {**values["encoder"], "image_size": setup.bench.collection.config.prepare.image_size}
     for name, value in changes.items():
         *outer, field = name.split(".")
         if outer:
@@ -135,32 +129,32 @@ def trial_config(phase: PhaseName, changes: Mapping[str, Any], bench: Bench, see
     return validated(CONFIGS[phase], values)
 
 
-def trial_key(trial: Trial, bench: Bench) -> str:
+def trial_key(trial: Trial, setup: Setup) -> str:
     """A hash of all that a trial's numbers depend on: code, configuration, data, its start, how it is measured."""
-    b = bench.budget
-    start = [trial_config(phase, {}, bench).model_dump() for phase in STARTS_FROM[trial.phase]]
+    b = setup.budget
+    start = [trial_config(phase, {}, setup).model_dump() for phase in STARTS_FROM[trial.phase]]
     measured = (b.shapes, b.pictured, b.resolution, b.scored_shapes)
     code = code_digest("tpl.chapters.paper_and_code.trials", without=SHAPE_MAKERS)
-    return digest(code, trial.phase, trial.config.model_dump(), start, measured, bench.data)
+    return digest(code, trial.phase, trial.config.model_dump(), start, measured, setup.data)
 
 
-def make_starts(phases: set[PhaseName], bench: Bench) -> None:
+def make_starts(phases: set[PhaseName], setup: Setup) -> None:
     """Trains, or finds trained, what trials of these phases start from: the same for all of them."""
     needed = {start for phase in phases for start in STARTS_FROM[phase]}
     if "embedding" in needed:
-        config = trial_config("embedding", {}, bench)
-        _learn_embedding(config, bench, bench.folder("embedding"))
+        config = trial_config("embedding", {}, setup)
+        _learn_embedding(config, setup, setup.folder("embedding"))
     if "contrastive" in needed:
-        config = trial_config("contrastive", {}, bench)
-        _learn_contrastive(config, bench, bench.folder("contrastive"))
+        config = trial_config("contrastive", {}, setup)
+        _learn_contrastive(config, setup, setup.folder("contrastive"))
 
 
-def kept_trial(key: str, bench: Bench) -> Path:
+def kept_trial(key: str, setup: Setup) -> Path:
     """The file of what a trial came to, there when it is finished."""
-    return Path(bench.runs) / "shelf" / "trials" / f"{key}.json"
+    return setup.bench.shelf / "trials" / f"{key}.json"
 
 
-def run_trial(key: str, trials: Mapping[str, Trial], bench: Bench) -> dict[str, Any]:
+def run_trial(key: str, trials: Mapping[str, Trial], setup: Setup) -> dict[str, Any]:
     """Trains, measures and keeps one of some trials: its measures, `seconds` of training, and a `reason` if it failed.
 
     One thread, wherever it is called: another number of threads would change the last digits.
@@ -169,13 +163,13 @@ def run_trial(key: str, trials: Mapping[str, Trial], bench: Bench) -> dict[str, 
     torch.set_num_threads(1)
     start = time.perf_counter()
     try:
-        found: dict[str, Any] = {**_TRIALS[trial.phase](trial.config, bench), "reason": ""}
+        found: dict[str, Any] = {**_TRIALS[trial.phase](trial.config, setup), "reason": ""}
     except TrainingInterrupted as error:
         found = {"reason": str(error)}
     finally:
         torch.set_num_threads(threads)
     found["seconds"] = round(time.perf_counter() - start, 1)
-    write_file(kept_trial(key, bench), lambda path: path.write_text(json.dumps(found)))
+    write_file(kept_trial(key, setup), lambda path: path.write_text(json.dumps(found)))
     return found
 
 
@@ -250,55 +244,55 @@ def _small_end_to_end(b: Budget) -> dict[str, Any]:
 # --- a training of each phase, and its measures
 
 
-def _learn_embedding(config: Any, bench: Bench, folder: Path | None) -> tuple[EmbeddingRun, Tensor]:
-    shapes, store = bench.shapes(bench.budget.shapes), bench.collection.store
-    learnt, held = hold_out(SDFTable.read(shapes, store, bench.device, cross=True))
-    return train_embedding(learnt, config, folder, bench.data, progress=False), held
+def _learn_embedding(config: Any, setup: Setup, folder: Path | None) -> tuple[EmbeddingRun, Tensor]:
+    shapes, store = setup.shapes(setup.budget.shapes), setup.bench.store
+    learnt, held = hold_out(SDFTable.read(shapes, store, setup.bench.device, cross=True))
+    return train_embedding(learnt, config, folder, setup.data, progress=False), held
 
 
-def _learn_contrastive(config: Any, bench: Bench, folder: Path | None) -> tuple[torch.nn.Module, ViewTable]:
-    shapes, store = bench.shapes(bench.budget.pictured), bench.collection.store
-    views = ViewTable.read(shapes, store, bench.device)
-    return train_contrastive(views, config, folder, bench.data, progress=False).trunk, views
+def _learn_contrastive(config: Any, setup: Setup, folder: Path | None) -> tuple[torch.nn.Module, ViewTable]:
+    shapes, store = setup.shapes(setup.budget.pictured), setup.bench.store
+    views = ViewTable.read(shapes, store, setup.bench.device)
+    return train_contrastive(views, config, folder, setup.data, progress=False).trunk, views
 
 
-def _try_embedding(config: Any, bench: Bench) -> dict[str, float]:
-    run, held = _learn_embedding(config, bench, None)
-    shapes = bench.shapes(bench.budget.scored_shapes)
-    distances = [_chamfer(run.model, code, shape, bench) for shape, code in zip(shapes, run.codes, strict=False)]
+def _try_embedding(config: Any, setup: Setup) -> dict[str, float]:
+    run, held = _learn_embedding(config, setup, None)
+    shapes = setup.shapes(setup.budget.scored_shapes)
+    distances = [_chamfer(run.model, code, shape, setup) for shape, code in zip(shapes, run.codes, strict=False)]
     return {
         "chamfer": sum(distances) / len(distances),
         "sdf_error": sdf_error(run.model, run.codes[:, None], held, config.truncation),
     }
 
 
-def _try_regression(config: Any, bench: Bench) -> dict[str, float]:
-    embedding = load_embedding(bench.folder("embedding"), bench.device)
-    shapes, store = bench.shapes(len(embedding.codes)), bench.collection.store
+def _try_regression(config: Any, setup: Setup) -> dict[str, float]:
+    embedding = load_embedding(setup.folder("embedding"), setup.bench.device)
+    shapes, store = setup.shapes(len(embedding.codes)), setup.bench.store
     encoder = train_regression(
-        embedding, ViewTable.read(shapes, store, bench.device), None, config, progress=False
+        embedding, ViewTable.read(shapes, store, setup.bench.device), None, config, progress=False
     ).encoder
     # Only training shapes have a code: they are asked from the fixed camera, which the training never used.
-    fixed = ViewTable.read(shapes, store, bench.device, kinds=("fixed",))
+    fixed = ViewTable.read(shapes, store, setup.bench.device, kinds=("fixed",))
     error = (_codes(encoder, fixed)[:, 0] - embedding.codes).abs().mean().item()
-    return {"code_error": error, "sdf_error": _validation_error(encoder, embedding.model, bench, config.truncation)}
+    return {"code_error": error, "sdf_error": _validation_error(encoder, embedding.model, setup, config.truncation)}
 
 
-def _try_contrastive(config: Any, bench: Bench) -> dict[str, float]:
-    trunk, views = _learn_contrastive(config, bench, None)
-    others = held_out(bench.collection, bench.category)
-    watched = ViewTable.read(others, bench.collection.store, bench.device)
+def _try_contrastive(config: Any, setup: Setup) -> dict[str, float]:
+    trunk, views = _learn_contrastive(config, setup, None)
+    others = setup.bench.held_out()
+    watched = ViewTable.read(others, setup.bench.store, setup.bench.device)
     return {"retrieval": measure(calibrated(trunk, views), watched).retrieval}
 
 
-def _try_end_to_end(config: Any, bench: Bench) -> dict[str, float]:
-    embedding = load_embedding(bench.folder("embedding"), bench.device)
-    trunk = load_contrastive(bench.folder("contrastive"), bench.device).trunk
-    shapes, store = bench.shapes(bench.budget.pictured), bench.collection.store
-    views = ViewTable.read(shapes, store, bench.device)
-    table = SDFTable.read(shapes, store, bench.device, cross=True)
+def _try_end_to_end(config: Any, setup: Setup) -> dict[str, float]:
+    embedding = load_embedding(setup.folder("embedding"), setup.bench.device)
+    trunk = load_contrastive(setup.folder("contrastive"), setup.bench.device).trunk
+    shapes, store = setup.shapes(setup.budget.pictured), setup.bench.store
+    views = ViewTable.read(shapes, store, setup.bench.device)
+    table = SDFTable.read(shapes, store, setup.bench.device, cross=True)
     run = train_end_to_end(views, table, config, trunk=trunk, embedding=embedding, progress=False)
-    return {"sdf_error": _validation_error(run.encoder, run.model, bench, config.truncation)}
+    return {"sdf_error": _validation_error(run.encoder, run.model, setup, config.truncation)}
 
 
 def hold_out(table: SDFTable) -> tuple[SDFTable, Float[Tensor, "shapes held 4"]]:
@@ -333,10 +327,10 @@ def sdf_error(
     return torch.stack(errors).mean().item()
 
 
-def _validation_error(encoder: Encoder, model: DeepImplicitTemplate, bench: Bench, truncation: float) -> float:
-    shapes, store = bench.collection.shapes(bench.category, "validation"), bench.collection.store
-    codes = _codes(encoder, ViewTable.read(shapes, store, bench.device))
-    samples = SDFTable.read(shapes, store, bench.device, cross=False).samples
+def _validation_error(encoder: Encoder, model: DeepImplicitTemplate, setup: Setup, truncation: float) -> float:
+    shapes, store = setup.bench.shapes("validation"), setup.bench.store
+    codes = _codes(encoder, ViewTable.read(shapes, store, setup.bench.device))
+    samples = SDFTable.read(shapes, store, setup.bench.device, cross=False).samples
     asked = torch.linspace(0, samples.shape[1] - 1, min(ASKED_POINTS, samples.shape[1])).round().long()
     return sdf_error(model, codes, samples[:, asked], truncation)
 
@@ -346,11 +340,11 @@ def _codes(encoder: Encoder, views: ViewTable) -> Float[Tensor, "shapes views di
     return encode(encoder, images).unflatten(0, views.images.shape[:2])
 
 
-def _chamfer(model: DeepImplicitTemplate, code: Tensor, shape: Shape, bench: Bench) -> float:
+def _chamfer(model: DeepImplicitTemplate, code: Tensor, shape: Shape, setup: Setup) -> float:
     """In raw units; a code without a surface counts as the worst there can be."""
-    store = bench.collection.store
+    store = setup.bench.store
     frame = store.read_normalization(shape)
-    made = attempt(lambda: to_raw(extract_mesh(model.shape(code), bench.budget.resolution), frame)).result
+    made = attempt(lambda: to_raw(extract_mesh(model.shape(code), setup.budget.resolution), frame)).result
     if isinstance(made, Exception):
         return WORST
     rng = case_rng(0, shape.id)
@@ -378,7 +372,7 @@ _BASES: dict[PhaseName, Callable[[Budget], dict[str, Any]]] = {
     "contrastive": _small_contrastive,
     "end_to_end": _small_end_to_end,
 }
-_TRIALS: dict[PhaseName, Callable[[Any, Bench], dict[str, float]]] = {
+_TRIALS: dict[PhaseName, Callable[[Any, Setup], dict[str, float]]] = {
     "embedding": _try_embedding,
     "regression": _try_regression,
     "contrastive": _try_contrastive,

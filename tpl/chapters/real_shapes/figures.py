@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 
 from tpl.chapters.pictures import picture_grid, posters, spread_out
 from tpl.chapters.real_shapes.study import Arm, TrainedOn, arms, rows_of_arm
-from tpl.dataset.collection import open_collection
 from tpl.evaluation.summary import summarize
 from tpl.geometry.marching import extract_mesh
 from tpl.inference import to_raw
@@ -26,24 +25,23 @@ from tpl.meshes.sdf import MeshSDF, sample_surface
 from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.rendering import contact_sheet
 from tpl.shapes import Shape
-from tpl.study.methods import ENCODER_SDF, method_color
+from tpl.study.bench import Bench
+from tpl.study.methods import ENCODER_SDF, NEAREST_PIXELS, method_color
 from tpl.study.trained import Trained, maybe
 
 
-def study_row(arm: Arm, shape: Shape, data: str, runs: str, resolution: int = 64) -> list[Picture | None]:
+def study_row(arm: Arm, shape: Shape, bench: Bench) -> list[Picture | None]:
     """Pictures of a real test shape: its fixed view, the truth, and what each of an arm's peers makes of the view."""
-    store = open_collection(arm._replace(trained_on="real").folder(data)).store
+    store = arm.judged(bench).store
     view, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
     meshes: list[trimesh.Trimesh | None] = [shape.load()]
     for peer in arms([arm.category], [arm.held_out], arm.source):
-        trained = Trained(peer.folder(runs), peer.category, open_collection(peer.folder(data)), resolution)
+        trained = Trained(peer.bench(bench))
         meshes.append(maybe(partial(trained.decode, method=ENCODER_SDF), trained.encode(ENCODER_SDF, view)[0], frame))
-    return [view[0], *posters(meshes, CLAY[arm.category], Path(runs) / "shelf")]
+    return [view[0], *posters(meshes, CLAY[arm.category], bench.shelf)]
 
 
-def study_gallery(
-    rows: pd.DataFrame, wanted: Sequence[Arm], data: str, runs: str, count: int, resolution: int
-) -> Figure:
+def study_gallery(rows: pd.DataFrame, wanted: Sequence[Arm], bench: Bench, count: int) -> Figure:
     """`study_row` for some test shapes of each category, at even distances from the worst to the best on "both".
 
     A category is shown once all of its trainings have been judged.
@@ -53,15 +51,14 @@ def study_gallery(
     for arm in (arm for arm in wanted if arm.trained_on == "both"):
         own = of_both.loc[(of_both["category"] == arm.category) & (of_both["held_out"] == arm.held_out)]
         peers = arms([arm.category], [arm.held_out], arm.source)
-        if not all(rows_of_arm(peer, data, runs).exists() for peer in peers):
+        if not all(rows_of_arm(peer, bench).exists() for peer in peers):
             continue
         ranked = spread_out(own.sort_values(by="chamfer", ascending=False, na_position="first"), 1, count - 1)
-        judged = open_collection(arm._replace(trained_on="real").folder(data))
-        known = {shape.id: shape for shape in judged.shapes(arm.category, "test")}
+        known = {shape.id: shape for shape in arm.judged(bench).shapes(arm.category, "test")}
         for row in ranked.to_dict("records"):
             kind = row["family"].split("-")[0].replace("_", " ")
             label = f"{textwrap.fill(kind, 14)}\n{1000 * row['chamfer']:.2f}"
-            lines[label] = study_row(arm, known[row["shape_id"]], data, runs, resolution)
+            lines[label] = study_row(arm, known[row["shape_id"]], bench)
     if not lines:
         return nothing_yet()
     return picture_grid(lines, ["view", "truth", *get_args(TrainedOn)], tile=1.0)
@@ -160,7 +157,7 @@ def _plot_group(ax: Axes, rows: pd.DataFrame, seed: int) -> None:
     trained = [on for on in get_args(TrainedOn) if on in set(rows["trained_on"])]
     for place, on in enumerate(trained):
         summary = summarize(rows.loc[rows["trained_on"] == on], seed).set_index(["method", "view"])
-        for number, (method, view) in enumerate(product((ENCODER_SDF, "nearest by pixels"), ("fix", "rnd"))):
+        for number, (method, view) in enumerate(product((ENCODER_SDF, NEAREST_PIXELS), ("fix", "rnd"))):
             mean, low, high = (1000 * float(summary.loc[(method, view), column]) for column in ("mean", "low", "high"))  # pyright: ignore
             at, color = place + 0.13 * (number - 1.5), method_color(method)
             ax.plot([at, at], [low, high], color=color, linewidth=1.2)

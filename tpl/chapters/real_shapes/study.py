@@ -6,12 +6,14 @@ settings, and all are judged on the same real shapes, of families (or whole grou
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tpl.chapters.tables.comparison import by_kind, unbroken
 from tpl.dataset.collection import Collection, is_collection, open_collection
@@ -23,11 +25,11 @@ from tpl.files import beside
 from tpl.inference import OracleConfig
 from tpl.settings import Config, validated
 from tpl.shapes import ALL, Shape
+from tpl.study.bench import Bench
 from tpl.study.judging import evaluate_category, results_file
-from tpl.study.methods import ENCODER_SDF
+from tpl.study.methods import ENCODER_SDF, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE
 from tpl.study.trainings import embed_category, regress_category
-from tpl.training import EmbeddingConfig, RegressionConfig, RunFolder
-from tpl.training.side_by_side import side_by_side, training_device
+from tpl.training import EmbeddingConfig, RegressionConfig, side_by_side
 
 TrainedOn = Literal["made", "real", "both"]
 """Made shapes are those of the run that the others are compared with."""
@@ -48,9 +50,19 @@ class Arm(NamedTuple):
         """The source of its training shapes; "" is that of the run it is compared with."""
         return {"made": "", "real": self.source, "both": f"procedural+{self.source}"}[self.trained_on]
 
-    def folder(self, parent: str) -> str:
+    def folder(self, parent: Path | str) -> Path:
         """Its folder of shapes, or of trainings, beside that of the run it is compared with."""
-        return beside(beside(parent, self.shapes_of), "by-group" if self.shapes_of and self.held_out == "group" else "")
+        of_group = self.shapes_of and self.held_out == "group"
+        return Path(beside(beside(str(parent), self.shapes_of), "by-group" if of_group else ""))
+
+    def bench(self, bench: Bench) -> Bench:
+        """Its own bench, beside that of the run it is compared with, and judged like it; arms share the cores."""
+        own, runs = open_collection(self.folder(bench.collection.folder)), self.folder(bench.runs)
+        return replace(bench, runs=runs, collection=own, categories=(self.category,), seed=0, jobs=1)
+
+    def judged(self, bench: Bench) -> Collection:
+        """The collection whose test shapes it is judged on."""
+        return open_collection(self._replace(trained_on="real").folder(bench.collection.folder))
 
 
 def arms(categories: Sequence[str], held_out: Sequence[Held] = ("family", "group"), source: str = "open") -> list[Arm]:
@@ -60,8 +72,9 @@ def arms(categories: Sequence[str], held_out: Sequence[Held] = ("family", "group
     ]
 
 
-def prepare_arm(arm: Arm, data: str, jobs: int = -1) -> Collection:
-    """The shapes that an arm is trained on; what `data` and other arms have prepared is taken over."""
+def prepare_arm(arm: Arm, bench: Bench, jobs: int = -1) -> Collection:
+    """The shapes that an arm is trained on; what the run on made shapes and other arms have prepared is taken over."""
+    data = bench.collection.folder
     made = open_collection(data, [arm.category], jobs=jobs)
     if arm.trained_on == "made":
         return made
@@ -69,79 +82,67 @@ def prepare_arm(arm: Arm, data: str, jobs: int = -1) -> Collection:
     counts = {"coded": ALL, "validation": 0, "test": made.config.test if real else 0}  # "real" has the test shapes
     changes = {"source": arm.shapes_of, "split_by": arm.held_out, **counts}
     collection = open_collection(arm.folder(data), config=made.config.model_copy(update=changes))
-    for other in (made, *([] if real else [prepare_arm(arm._replace(trained_on="real"), data, jobs)])):
+    for other in (made, *([] if real else [prepare_arm(arm._replace(trained_on="real"), bench, jobs)])):
         collection.adopt(other, [arm.category])
     collection.prepare([arm.category], jobs)
     return collection
 
 
-def train_arm(arm: Arm, data: str, runs: str, device: str = "cpu") -> Path:
+def train_arm(arm: Arm, bench: Bench) -> None:
     """Both phases of an arm, with our objective in the second, in as many steps as the run on made shapes took."""
-    made, collection = open_collection(data), open_collection(arm.folder(data))
-    target = Path(arm.folder(runs))
     if arm.trained_on == "made":
-        return target
+        return
+    made, own = bench.of(arm.category), arm.bench(bench)
 
     def settings(phase: str, kind: type[Config], split: str) -> Config:
-        config = validated(kind, RunFolder(Path(runs) / arm.category / phase).config())
-        seen, here = (len(place.shapes(arm.category, split)) for place in (made, collection))
+        config = validated(kind, made.run(phase).config())
+        seen, here = (len(place.shapes(split)) for place in (made, own))
         return config.model_copy(update={"epochs": max(1, round(getattr(config, "epochs") * seen / here))})  # noqa: B009
 
-    embed_category(arm.category, collection, settings("embedding", EmbeddingConfig, "coded"), target, device)
-    second = settings("encoder_sdf", RegressionConfig, "train")
-    regress_category(arm.category, collection, second, target, device, ENCODER_SDF)
-    return target
+    embed_category(own, settings("embedding", EmbeddingConfig, "coded"))
+    regress_category(own, settings("encoder_sdf", RegressionConfig, "train"), ENCODER_SDF)
 
 
-def judge_arm(
-    arm: Arm, data: str, runs: str, device: str = "cpu", resolution: int = 64, oracle: OracleConfig | None = None
-) -> Path:
+def judge_arm(arm: Arm, bench: Bench, oracle: OracleConfig | None = None) -> Path:
     """An arm on the real test shapes; returns the file of rows."""
-    judged = open_collection(arm._replace(trained_on="real").folder(data))
-    return evaluate_category(
-        arm.category,
-        open_collection(arm.folder(data)),
-        arm.folder(runs),
-        device=device,
-        resolution=resolution,
-        oracle=oracle,
-        judged=judged,
-        methods=[ENCODER_SDF],
-    )
+    return evaluate_category(arm.bench(bench), oracle=oracle, judged=arm.judged(bench), methods=[ENCODER_SDF])
 
 
-def rows_of_arm(arm: Arm, data: str, runs: str) -> Path:
+def rows_of_arm(arm: Arm, bench: Bench) -> Path:
     """Where an arm's rows are."""
-    return results_file(arm.folder(runs), arm.category, judged=arm._replace(trained_on="real").folder(data))
+    return results_file(arm.bench(bench), judged=arm.judged(bench).folder)
 
 
-def run_arm(arm: Arm, data: str, runs: str, device: str, resolution: int, oracle: OracleConfig) -> Path:
+def run_arm(arm: Arm, bench: Bench, oracle: OracleConfig | None = None) -> Path:
     """Trains and judges an arm; what is finished is kept."""
-    train_arm(arm, data, runs, device)
-    return judge_arm(arm, data, runs, device, resolution, oracle)
+    train_arm(arm, bench)
+    return judge_arm(arm, bench, oracle)
 
 
-def run_study(
-    wanted: Sequence[Arm], data: str, runs: str, device: str, resolution: int, oracle: OracleConfig, jobs: int = -1
-) -> None:
+def run_study(wanted: Sequence[Arm], bench: Bench, oracle: OracleConfig | None = None, jobs: int = -1) -> None:
     """Prepares, trains and judges: on a CPU as many arms at a time as there are cores.
 
+    Args:
+        wanted: The arms.
+        bench: Of the run on made shapes that they are compared with.
+        oracle: How codes are fitted.
+        jobs: Processes that prepare; -1 is one a core.
+
     Raises:
-        RunError: The run on made shapes that the others are compared with is missing.
+        RunError: The run on made shapes is missing.
     """
     judged = [arm._replace(trained_on="real") for arm in wanted]
     for arm in dict.fromkeys([*judged, *wanted]):
-        prepare_arm(arm, data, jobs)
-    where = training_device(device)
-    work = partial(run_arm, data=data, runs=runs, device=str(where), resolution=resolution, oracle=oracle)
-    side_by_side(work, wanted, where, jobs=os.cpu_count() or 1)
+        prepare_arm(arm, bench, jobs)
+    work = partial(run_arm, bench=bench, oracle=oracle)
+    side_by_side(work, wanted, torch.device(bench.device), jobs=os.cpu_count() or 1)
 
 
-def study_rows(wanted: Sequence[Arm], data: str, runs: str) -> pd.DataFrame:
+def study_rows(wanted: Sequence[Arm], bench: Bench) -> pd.DataFrame:
     """The rows of those arms that have been judged, with the columns `trained_on` and `held_out`."""
     tables = [pd.DataFrame(columns=COLUMNS)]
     for arm in wanted:
-        file = rows_of_arm(arm, data, runs)
+        file = rows_of_arm(arm, bench)
         if file.exists():
             tables.append(read_results(file).assign(trained_on=arm.trained_on, held_out=arm.held_out))
     if len(tables) == 1:
@@ -149,7 +150,7 @@ def study_rows(wanted: Sequence[Arm], data: str, runs: str) -> pd.DataFrame:
     return pd.concat(tables[1:], ignore_index=True)
 
 
-SHOWN = [ENCODER_SDF, "nearest by pixels", "nearest by code", "oracle code"]
+SHOWN = [ENCODER_SDF, NEAREST_PIXELS, NEAREST_CODE, ORACLE_CODE]
 
 
 def study_table(rows: pd.DataFrame, seed: int = 0, methods: Sequence[str] = SHOWN) -> pd.DataFrame:
@@ -176,7 +177,8 @@ def study_by_kind(rows: pd.DataFrame, category: str, held_out: Held) -> pd.DataF
     """Mean Chamfer distance x 1000 in the fixed view by group of families: a column for what was trained on."""
     of_study = rows.loc[(rows["category"] == category) & (rows["held_out"] == held_out)]
     named = of_study.assign(method=of_study["method"] + ", " + of_study["trained_on"])
-    columns = [f"{ENCODER_SDF}, {on}" for on in get_args(TrainedOn)] + ["nearest by pixels, both", "oracle code, both"]
+    columns = [f"{ENCODER_SDF}, {on}" for on in get_args(TrainedOn)]
+    columns += [f"{method}, both" for method in (NEAREST_PIXELS, ORACLE_CODE)]
     table = by_kind(named, [column for column in columns if column in set(named["method"])])
     return table.drop(columns="category")
 
@@ -191,13 +193,13 @@ def counted(shapes: Sequence[Shape]) -> pd.DataFrame:
     ).reset_index()
 
 
-def varieties(categories: Sequence[str], data: str, source: str = "open", seed: int = 0) -> pd.DataFrame:
+def varieties(categories: Sequence[str], bench: Bench, source: str = "open") -> pd.DataFrame:
     """How far made and real shapes are from their nearest fellow: equally many of each, a row a category and origin.
 
     The more shapes, the nearer the nearest: means of unequal numbers would say nothing. A category without two
     prepared shapes of both origins has no rows.
     """
-    rows = []
+    rows, data = [], bench.collection.folder
     for category in categories:
         folders = {"made": data, "real": Arm(category, "real", "family", source).folder(data)}
         if not all(map(is_collection, folders.values())):
@@ -208,9 +210,9 @@ def varieties(categories: Sequence[str], data: str, source: str = "open", seed: 
         if fewest < 2:
             continue
         for origin, collection in collections.items():
-            chosen = np.random.default_rng(seed).permutation(len(shapes[origin]))[:fewest]
+            chosen = np.random.default_rng(bench.seed).permutation(len(shapes[origin]))[:fewest]
             surfaces = [collection.store.read_surface(shapes[origin][place]) for place in chosen]
-            nearest = 1000 * distance_to_nearest_other(surfaces, seed=seed)
+            nearest = 1000 * distance_to_nearest_other(surfaces, seed=bench.seed)
             rows.append((category, origin, fewest, f"{nearest.mean():.2f}", f"{np.median(nearest):.2f}"))
     return pd.DataFrame(rows, columns=["category", "origin", "shapes", "mean", "median"])
 
@@ -231,7 +233,7 @@ def study_sentences(rows: pd.DataFrame, seed: int = 0) -> list[str]:
             beaten = [
                 on
                 for on, table in means.items()
-                if table.loc[(ENCODER_SDF, view), "mean"] < table.loc[("nearest by pixels", view), "mean"]
+                if table.loc[(ENCODER_SDF, view), "mean"] < table.loc[(NEAREST_PIXELS, view), "mean"]
             ]
             words = "its pixel neighbour is ahead throughout"
             if beaten:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tpl.evaluation.rows import NO_VIEW
 from tpl.evaluation.summary import paired_difference
+from tpl.study.methods import MEAN_SHAPE, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, ORACLE_RETRIEVAL
 
 
 def comparison(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.DataFrame:
@@ -156,7 +157,7 @@ def _conclusion(category: object, rows: pd.DataFrame, differences: pd.DataFrame,
     parts = [f"the smallest mean in the fixed view is that of *{lead['method']}* ({1000 * lead['mean']:.2f})"]
     if len(fix) > 1:
         parts[0] += f", then *{fix.iloc[1]['method']}* ({1000 * fix.iloc[1]['mean']:.2f})"
-    for rival in ("nearest by code", "nearest by pixels", "oracle retrieval"):
+    for rival in (NEAREST_CODE, NEAREST_PIXELS, ORACLE_RETRIEVAL):
         found = differences.loc[
             (differences["category"] == category)
             & (differences["view"] == "fix")
@@ -169,10 +170,10 @@ def _conclusion(category: object, rows: pd.DataFrame, differences: pd.DataFrame,
             sure = "these shapes do not settle it" if row["verdict"] == "open" else "the interval is on one side of 0"
             parts.append(f"*{best}* is {abs(gap):.2f} {words} *{rival}* ({sure})")
     means = {method: 1000 * rows.loc[rows["method"] == method, "mean"].iloc[0] for method in set(rows["method"])}
-    if {best, "mean shape", "oracle code"} <= set(means) and means["oracle code"] < means["mean shape"]:
-        known = (means["mean shape"] - means[best]) / (means["mean shape"] - means["oracle code"])
+    if {best, MEAN_SHAPE, ORACLE_CODE} <= set(means) and means[ORACLE_CODE] < means[MEAN_SHAPE]:
+        known = (means[MEAN_SHAPE] - means[best]) / (means[MEAN_SHAPE] - means[ORACLE_CODE])
         parts.append(
-            f"on the way from the mean shape ({means['mean shape']:.2f}) to the oracle ({means['oracle code']:.2f}) "
+            f"on the way from the mean shape ({means[MEAN_SHAPE]:.2f}) to the oracle ({means[ORACLE_CODE]:.2f}) "
             f"it has gone {known:.0%}"
         )
     failed = rows.loc[rows["method"] == best, "failed"].tolist()

@@ -10,51 +10,41 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from tpl.dataset.collection import Collection
 from tpl.evaluation.protocols import BOOK, CELLS, PROTOCOLS
 from tpl.evaluation.results import ResultsError
 from tpl.evaluation.rows import KEYS, attempt, case_rng, describe
 from tpl.files import digest, write_file
 from tpl.look.plotting import INK
 from tpl.source_code import MAKERS, code_digest
-from tpl.study.methods import FOLDERS
+from tpl.study.bench import Bench
+from tpl.study.methods import ENCODERS, PHASE_1
 from tpl.study.trained import Trained
-from tpl.training import RunFolder
 
 VIEW = "fix"
 RATIO = "x this book's"
 COLUMNS = [*KEYS, "protocol", "distance", "floor", "factor", "reason", "seed", "run"]
 
 
-def protocols_file(runs: Path | str, category: str, split: str) -> Path:
+def protocols_file(bench: Bench, split: str) -> Path:
     """Where the rows of a category are kept."""
-    return Path(runs) / "results" / "protocols" / f"{category}_{split}.csv"
+    return bench.runs / "results" / "protocols" / f"{bench.category}_{split}.csv"
 
 
-def measure_category(
-    category: str,
-    collection: Collection,
-    runs: Path | str,
-    method: str,
-    split: str = "test",
-    device: str = "cpu",
-    resolution: int = 64,
-    seed: int = 0,
-) -> Path:
+def measure_category(bench: Bench, method: str, split: str = "test") -> Path:
     """Measures one encoder's reconstructions from the fixed view by every protocol; returns the file of rows.
 
     What was measured by the same code with the same weights, shapes and settings is not measured again.
     """
-    file, key_file = (protocols_file(runs, category, split).with_suffix(suffix) for suffix in (".csv", ".json"))
-    shapes, store = collection.shapes(category, split), collection.store
-    folders = [Path(runs) / category / name for name in ("embedding", FOLDERS[method])]
-    settings = [method, VIEW, resolution, seed, CELLS, [(p.name, p.points, p.factor) for p in PROTOCOLS]]
+    file, key_file = (protocols_file(bench, split).with_suffix(suffix) for suffix in (".csv", ".json"))
+    shapes, store, seed = bench.shapes(split), bench.store, bench.seed
+    runs = [bench.run(name) for name in (PHASE_1, ENCODERS[method].folder)]
+    settings = [method, VIEW, bench.resolution, seed, CELLS, [(p.name, p.points, p.factor) for p in PROTOCOLS]]
     code = code_digest("tpl.chapters.tables.protocol_study", without=(*MAKERS, "tpl.look"))
-    key = digest(code, store.fingerprint(shapes), [RunFolder(folder).digest() for folder in folders], settings)
+    key = digest(code, store.fingerprint(shapes), [run.digest() for run in runs], settings)
     if file.exists() and key_file.exists() and json.loads(key_file.read_text()) == key:
         return file
     key_file.unlink(missing_ok=True)
-    trained = Trained(runs, category, collection, resolution, device)
+    trained = Trained(bench)
     views = np.concatenate([store.read_views(shape, "fixed")[0][:1] for shape in shapes])
     rows = []
     for shape, code in zip(shapes, trained.encode(method, views), strict=True):
@@ -72,7 +62,7 @@ def measure_category(
                     reason = describe(error)
             floor = protocol.floor(truth, normalization, case_rng(seed, "floor", protocol.name, shape.id))
             keys = (shape.category, shape.split, shape.id, shape.family, VIEW, method)
-            rows.append((*keys, protocol.name, distance, floor, protocol.factor, reason, seed, str(runs)))
+            rows.append((*keys, protocol.name, distance, floor, protocol.factor, reason, seed, str(bench.runs)))
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_file(file, lambda path: table.to_csv(path, index=False))
     write_file(key_file, lambda path: path.write_text(json.dumps(key)))
