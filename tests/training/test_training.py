@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -35,7 +36,15 @@ from tpl.training import (
     train_end_to_end,
     train_regression,
 )
-from tpl.training.embedding import decoder_groups, draw_rows, output_steps, parts_of_a_step, project_to_ball, warp_terms
+from tpl.training.embedding import (
+    EmbeddingObjective,
+    decoder_groups,
+    draw_rows,
+    output_steps,
+    parts_of_a_step,
+    project_to_ball,
+    warp_terms,
+)
 from tpl.training.loop import Group, ShareError, TrainingConfig, half_precision, latest_state, rate_factor
 from tpl.training.presets import embedding_config, regression_config
 from tpl.training.side_by_side import training_device
@@ -450,6 +459,43 @@ def test_eq_9_weighs_and_ramps_its_terms(embedding):
 def test_codes_stay_in_their_ball():
     codes = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
     torch.testing.assert_close(project_to_ball(codes, 1.0), torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]]))
+
+
+def raw_codes(folder: Path) -> torch.Tensor:
+    """The table as training has left it, before anything is brought into the ball."""
+    return safetensors.torch.load_file(folder / "model.safetensors")["codes.weight"]
+
+
+def test_a_code_outside_the_ball_comes_back_by_a_gradient_towards_the_middle(tmp_path):
+    """All start ten radii away. The prior's gradient is radial, and far stronger than what the samples say."""
+    pulled = SMALL.model_copy(update={"epochs": 100, "code_radius": 0.1, "code_weight": 10.0, "ramp": 0.0})
+    train_embedding(balls(), pulled, tmp_path, "balls", progress=False)
+    assert raw_codes(tmp_path).norm(dim=1).max() < 0.03
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_raw_codes_are_in_the_ball_in_every_step_and_go_on_from_its_edge(tmp_path, monkeypatch, parts):
+    radius, seen = 0.1, []
+
+    def record(self, batch, done, forward=EmbeddingObjective.forward):
+        seen.append(self.codes.weight[batch.index].detach().norm(dim=1).max().item())
+        return forward(self, batch, done)
+
+    monkeypatch.setattr(EmbeddingObjective, "forward", record)
+    config = SMALL.model_copy(update={"epochs": 40, "code_radius": radius, "batch_split": parts})
+    run = train_embedding(balls(), config, tmp_path, "balls", progress=False)
+    assert len(seen) == 40 * parts and max(seen) <= radius * (1 + 1e-6)
+    assert max(seen) > 0.99 * radius  # the ball is no smaller than it is said to be
+    assert raw_codes(tmp_path).norm(dim=1).max() <= radius + 2 * config.code_rate  # one step of Adam beyond at most
+    for codes in (run.codes, load_embedding(tmp_path).codes):
+        assert codes.norm(dim=1).max() <= radius * (1 + 1e-6)
+
+
+def test_codes_that_are_not_drawn_stay():
+    objective = EmbeddingObjective(3, SMALL.model_copy(update={"code_radius": 0.5}))
+    torch.nn.init.ones_(objective.codes.weight)
+    objective.keep_in_ball(torch.tensor([2, 0, 2]))
+    torch.testing.assert_close(objective.codes.weight.detach().norm(dim=1), torch.tensor([0.5, 2.0, 0.5]))
 
 
 def test_rows_come_once_before_they_come_twice():

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
@@ -50,7 +50,7 @@ class EmbeddingConfig(DecoderTrainingConfig):
     points_per_shape: PositiveInt = 5000
     batch_split: NonNegativeInt = 0  # parts in which a step takes its shapes; 0: as many as suit the device
     code_rate: float = Field(default=1e-3, gt=0)
-    code_radius: float = Field(default=1.0, gt=0)  # codes stay in this ball
+    code_radius: float = Field(default=1.0, gt=0)  # codes are brought back into this ball whenever they are drawn
 
 
 class EmbeddingRun(NamedTuple):
@@ -80,11 +80,20 @@ class EmbeddingObjective(nn.Module):
 
     def forward(self, batch: SDFBatch, done: float) -> dict[str, Tensor]:
         """The weighted terms of the loss when a share `done` of the training is over."""
-        config = self.config
-        # Codes are kept in a ball where they are read, as an embedding's max_norm does, without an in-place edit.
-        latent = project_to_ball(self.codes(batch.index), config.code_radius)
+        latent = self.codes(batch.index)
         path = self.model.warp(batch.points, latent)
-        return warp_terms(self.model, path, batch.points, batch.sdf, latent, done, config)
+        return warp_terms(self.model, path, batch.points, batch.sdf, latent, done, self.config)
+
+    @torch.no_grad()
+    def keep_in_ball(self, rows: Int[Tensor, " shapes"]) -> None:
+        """Shortens the codes in these rows of the table, in place, where they are longer than the radius.
+
+        Shortened where they are read, a code outside would have no gradient along its own direction: nothing could
+        bring it back, and steps to its sides would make it longer and longer.
+
+        Source: the published code of Deep Implicit Templates, by an embedding's `max_norm`.
+        """
+        self.codes.weight[rows] = project_to_ball(self.codes.weight[rows], self.config.code_radius)
 
 
 def warp_terms(
@@ -170,6 +179,7 @@ def train_embedding(
 
     def draw(generator: torch.Generator, step: int, steps: int) -> SDFBatch:
         rows = draw_rows(len(table), config.shapes_per_batch, generator)
+        objective.keep_in_ball(rows)  # of the whole batch, so that all who share it go on with one table
         return table.draw(rows, config.points_per_shape, generator, config.inside_share, config.cross_share)
 
     groups = [*decoder_groups(model, config), Group(codes.parameters(), config.code_rate)]
