@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 from tpl.errors import DEADLINE, OutOfTime, PlainError
 from tpl.files import cut_into_parts, join_parts, write_atomically
 from tpl.training.memory import keep_freed_memory
+from tpl.training.muon import Muon
 
 SAVING = 5.0
 """Seconds that are kept free before a deadline, for saving a state."""
@@ -202,16 +203,10 @@ def fit(
 
 
 def make_optimizers(groups: list[Group], weight_decay: float) -> list[torch.optim.Optimizer]:
-    """AdamW and, for the groups that ask for it, Muon.
-
-    Muon's step is the orthogonal matrix nearest to the gradient's average: it moves a matrix as much along directions
-    in which the gradient is weak as along the strong ones. It is scaled so that its rates mean what Adam's do.
-
-    Source: Jordan et al. 2024 (Muon); Liu et al. 2025, Eq. 4, for the scale.
-    """
+    """AdamW and, for the groups that ask for it, Muon."""
     kinds = {
         "adam": partial(torch.optim.AdamW, weight_decay=weight_decay, fused=True),
-        "muon": partial(torch.optim.Muon, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+        "muon": partial(Muon, weight_decay=weight_decay),
     }
     of = {
         kind: [{"params": list(group.parameters), "lr": group.rate} for group in groups if group.optimizer == kind]
