@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tpl.dataset.batches import SDFBatch, SDFTable
 from tpl.losses import CURRICULUM, code_prior, curriculum_l1, pointpair_warp, pointwise_warp
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.training.denormals import flushed_denormals
 from tpl.training.loop import Group, TrainingConfig, launched_processes
 from tpl.training.runs import RunFolder, train_or_load
 
@@ -34,11 +35,16 @@ class DecoderTrainingConfig(TrainingConfig):
     pointwise_boost: float = Field(default=10.0, ge=1)  # how much stiffer the warp is at the start
     pointpair_weight: NonNegativeFloat = 0.0547  # on the mean over pairs
     code_weight: NonNegativeFloat = 1e-4
+    ambient_weight: NonNegativeFloat = 0.01  # ours: price of coordinates beside space, so that the warp does its part
+    ambient_from: float = Field(default=0.0, ge=0, lt=1)  # share of the training before they are let in
     ramp: float = Field(default=0.05, ge=0, le=1)  # share of the training until the regularisers are at full weight
     warp_rate: float = Field(default=5e-4, gt=0)
     template_rate: float = Field(default=5e-4, gt=0)
     muon_rate: NonNegativeFloat = 0.0  # ours: hidden matrices of both learn by Muon; 0: by Adam, as all else
     schedule: Literal["cosine", "halving", "constant"] = "halving"
+    # Of the weights at positions and codes when the training starts: by how many of each there are, or by the size of
+    # the LSTM's state, as in PyTorch and the published code, where positions start as almost nothing.
+    input_scale: Literal["fan_in", "hidden"] = "fan_in"
     compiled: bool = False  # the warp's LSTM cell by torch.compile: fewer passes over memory, after a minute
 
 
@@ -72,8 +78,7 @@ class EmbeddingObjective(nn.Module):
     def __init__(self, shapes: int, config: EmbeddingConfig):
         super().__init__()
         self.config = config
-        self.model = DeepImplicitTemplate(config.model)
-        self.model.warp.compiled = config.compiled
+        self.model = new_decoder(config)
         dim = config.model.latent_dim
         self.codes = nn.Embedding(shapes, dim)
         nn.init.normal_(self.codes.weight, std=dim**-0.5)
@@ -96,19 +101,35 @@ class EmbeddingObjective(nn.Module):
         self.codes.weight[rows] = project_to_ball(self.codes.weight[rows], self.config.code_radius)
 
 
+def new_decoder(config: DecoderTrainingConfig) -> DeepImplicitTemplate:
+    """Warp and template as a training starts with them."""
+    model = DeepImplicitTemplate(config.model)
+    model.warp.compiled = config.compiled
+    if config.input_scale == "fan_in":
+        model.warp.scale_inputs()
+    return model
+
+
 def warp_terms(
     model: DeepImplicitTemplate,
-    path: Float[Tensor, "steps shapes points 3"],
+    path: Float[Tensor, "steps shapes points coordinates"],
     points: Float[Tensor, "shapes points 3"],
     sdf: Float[Tensor, "shapes points"],
     latent: Float[Tensor, "shapes dim"],
     done: float,
     config: DecoderTrainingConfig,
 ) -> dict[str, Tensor]:
-    """The weighted terms of Eq. 9: reconstruction, point-wise and point-pair regularisation, code prior."""
+    """The weighted terms of Eq. 9: reconstruction, point-wise and point-pair regularisation, code prior.
+
+    Where the model has coordinates beside space, a price on them is a term more.
+    """
+    path, ambient = path[..., :3], path[..., 3:]
+    if done < config.ambient_from:
+        ambient = torch.zeros_like(ambient)
     steps = output_steps(len(path)) if config.outputs == "curriculum" else [len(path) - 1]
     levels = CURRICULUM[-len(steps) :] if config.outputs == "curriculum" else [(0.0, 0.0)]
-    predicted = model.template(_at(path, steps))  # the evaluations of all outputs are one batch
+    read = _at(ambient, steps)
+    predicted = model.template(torch.cat([_at(path, steps), read], dim=-1))  # all outputs' evaluations are one batch
     errors = [
         curriculum_l1(output, sdf, epsilon, hardness, config.truncation, config.one_sided)
         for output, (epsilon, hardness) in zip(predicted, levels, strict=True)
@@ -123,6 +144,10 @@ def warp_terms(
         terms["pointpair"] = config.pointpair_weight * ramp * pointpair_warp(path[-1], points)
     if config.code_weight:
         terms["code"] = config.code_weight * ramp * code_prior(latent)
+    if model.config.ambient_dim:
+        model.observe(ambient[-1])
+        if config.ambient_weight:
+            terms["ambient"] = config.ambient_weight * read.abs().mean()
     return terms
 
 
@@ -185,7 +210,8 @@ def train_embedding(
     groups = [*decoder_groups(model, config), Group(codes.parameters(), config.code_rate)]
     steps = config.epochs * math.ceil(len(table) / config.shapes_per_batch)
     options = {"label": label, "progress": progress, "parts": parts_of_a_step(config, table.device)}
-    history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
+    with flushed_denormals():
+        history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     with torch.no_grad():
         return EmbeddingRun(model.eval(), project_to_ball(codes.weight.detach(), config.code_radius), history)
 

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
-from tpl.training.embedding import DecoderTrainingConfig, EmbeddingRun, decoder_groups, draw_rows, warp_terms
+from tpl.training.denormals import flushed_denormals
+from tpl.training.embedding import (
+    DecoderTrainingConfig,
+    EmbeddingRun,
+    decoder_groups,
+    draw_rows,
+    new_decoder,
+    warp_terms,
+)
 from tpl.training.loop import Group
 from tpl.training.regression import VariedViews
 from tpl.training.runs import RunFolder, train_or_load
@@ -56,8 +64,7 @@ class EndToEndObjective(nn.Module):
             )
         self.config = config
         self.encoder = Encoder(config.encoder)
-        self.model = DeepImplicitTemplate(config.model)
-        self.model.warp.compiled = config.compiled
+        self.model = new_decoder(config)
         self.encoder.trunk.requires_grad_(config.trunk == "trained")
 
     def train(self, mode: bool = True) -> "EndToEndObjective":
@@ -119,18 +126,19 @@ def train_end_to_end(
     groups = [Group(encoder.head.parameters(), config.head_rate), *decoder_groups(model, config)]
     if config.trunk == "trained":
         groups.append(Group(encoder.trunk.parameters(), config.trunk_rate))
-    history = train_or_load(
-        objective,
-        draw,
-        groups,
-        config,
-        config.epochs * math.ceil(len(views) / config.views_per_batch),
-        folder,
-        data,
-        weight_decay=config.weight_decay,
-        label=label,
-        progress=progress,
-    )
+    with flushed_denormals():
+        history = train_or_load(
+            objective,
+            draw,
+            groups,
+            config,
+            config.epochs * math.ceil(len(views) / config.views_per_batch),
+            folder,
+            data,
+            weight_decay=config.weight_decay,
+            label=label,
+            progress=progress,
+        )
     return EndToEndRun(encoder.eval(), model.eval(), history)
 
 
