@@ -97,6 +97,15 @@ def test_a_warp_that_undoes_a_stretch_carries_perfectly_where_nearest_points_fai
     assert score_labels(transfer(bands, *boxes), bands, bands) == (1, 1, 1)
 
 
+def test_coordinates_beside_space_tell_apart_what_meets_in_space():
+    """An arm's point and a seat's lie at one place of the template, in other slices of it."""
+    source = np.array([[0.0, 0, 0, 1], [0, 0, 0.1, -1]])
+    target = np.array([[0.0, 0, 0.1, 1], [0, 0, 0, -1]])
+    assert transfer(np.array([7, 8]), source, target).tolist() == [7, 8]
+    assert transfer(np.array([7, 8]), source[:, :3], target[:, :3]).tolist() == [8, 7]
+    assert np.allclose(transfer_points(source, target, np.array([[5.0, 0, 0], [6.0, 0, 0]])), [[5, 0, 0], [6, 0, 0]])
+
+
 def test_points_in_a_box_go_to_the_cube():
     corners = np.array([[0.0, 1, 2], [4.0, 2, 6]])
     middle = corners.mean(axis=0, keepdims=True)

@@ -53,7 +53,10 @@ def points_and_codes(dim: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def reference_warp(warp: Warp, points: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
-    """The published formulation: the code concatenated to every point, PyTorch's own cell."""
+    """The published formulation: the code concatenated to every point, PyTorch's own cell.
+
+    After each position the coordinates beside space, if the warp has any: those of its state then, or of the code.
+    """
     hidden = warp.hidden_weight.shape[1]
     cell = nn.LSTMCell(latent.shape[1] + 3, hidden)
     with torch.no_grad():
@@ -68,7 +71,12 @@ def reference_warp(warp: Warp, points: torch.Tensor, latent: torch.Tensor) -> to
             state = cell(torch.cat([code.expand(len(shape), -1), position], dim=1), state)
             change = warp.affine(state[0])
             position = (1 + change[:, :3]) * position + change[:, 3:]
-            steps.append(position)
+            read = (
+                []
+                if warp.ambient is None
+                else [state[0] if warp.ambient_source == "state" else code.expand(len(shape), -1)]
+            )
+            steps.append(torch.cat([position, *(warp.ambient(values) for values in read)], dim=1))
         path.append(torch.stack(steps))
     return torch.stack(path, dim=1)
 
@@ -83,27 +91,35 @@ def test_weight_normalisation_adds_a_length_for_each_neuron():
     assert parameters(Template()) - parameters(Template(weight_norm=False)) == 5 * 256
 
 
-def test_the_split_product_is_the_published_warp():
-    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=4))
+BESIDE = [(0, "state"), (2, "state"), (2, "code")]
+"""Coordinates beside space, and what they come from."""
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_the_split_product_is_the_published_warp(beside):
+    warp = trained_like(Warp(5, 16, 4, *beside))
     points, latent = points_and_codes()
     torch.testing.assert_close(warp(points, latent), reference_warp(warp, points, latent), rtol=1e-4, atol=1e-5)
 
 
-def test_gradients_are_those_of_the_published_warp():
-    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=4))
+@pytest.mark.parametrize("beside", BESIDE)
+def test_gradients_are_those_of_the_published_warp(beside):
+    warp = trained_like(Warp(5, 16, 4, *beside))
     points, latent = points_and_codes()
     gradients = []
     for forward in (warp, lambda p, c: reference_warp(warp, p, c)):
         warp.zero_grad()
         p, c = points.clone().requires_grad_(), latent.clone().requires_grad_()
         (1e-3 * forward(p, c)).sum().backward()  # small, so that the limit on the hidden state's gradient sleeps
-        gradients.append((p.grad, c.grad, warp.affine.weight.grad, warp.affine.bias.grad))
+        read_out = [*warp.affine.parameters(), *(warp.ambient.parameters() if warp.ambient else ())]
+        gradients.append((p.grad, c.grad, *(weight.grad for weight in read_out)))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("steps", [1, 3])
-def test_the_warp_has_the_derivative_of_its_formula(steps):
-    warp = trained_like(Warp(latent_dim=3, hidden=2, steps=steps)).double()
+def test_the_warp_has_the_derivative_of_its_formula(steps, beside):
+    warp = trained_like(Warp(3, 2, steps, *beside)).double()
     points, latent = (values.double() for values in points_and_codes(3))
     points, latent = points[:, :2].clone().requires_grad_(), latent.requires_grad_()
     names, weights = zip(*warp.named_parameters(), strict=True)
@@ -117,7 +133,7 @@ def test_the_warp_has_the_derivative_of_its_formula(steps):
 def compare_compiled_with_plain():
     """As it is traced; what inductor makes of the trace is torch's own business."""
     lstm.BACKEND = "aot_eager"
-    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=3))
+    warp = trained_like(Warp(latent_dim=5, hidden=16, steps=3, ambient_dim=2))
     results = []
     for compiled in (False, True):
         warp.compiled = compiled
@@ -186,8 +202,98 @@ def test_a_new_warp_is_the_identity_and_forget_biases_sum_to_two():
     assert ((warp.input_bias + warp.hidden_bias)[16:32] == 2).all()
 
 
+def test_without_coordinates_beside_space_the_weights_are_the_paper_s():
+    """Their names, and the random numbers that they start from, layer by layer."""
+    torch.manual_seed(0)
+    weights = DeepImplicitTemplate(SMALL.model_copy(update={"weight_norm": False})).state_dict()
+    torch.manual_seed(0)
+    cell, affine = nn.LSTMCell(5 + 3, 16), nn.Linear(16, 6)
+    affine.weight.data.uniform_(-1e-5, 1e-5)
+    layers = [nn.Linear(3, 16), *(nn.Linear(16, 16) for _ in range(4)), nn.Linear(16, 1)]
+    assert len(weights) == 5 + 2 + 2 * 6
+    assert torch.equal(torch.cat([weights["warp.code_weight"], weights["warp.point_weight"]], dim=1), cell.weight_ih)
+    assert torch.equal(weights["warp.hidden_weight"], cell.weight_hh)
+    assert torch.equal(weights["warp.affine.weight"], affine.weight)
+    names = ["first", *(f"hidden.{number}" for number in range(4)), "last"]
+    for name, layer in zip(names, layers, strict=True):
+        assert torch.equal(weights[f"template.{name}.weight"], layer.weight)
+
+
+def test_inputs_scaled_by_their_own_fan_in_start_like_those_of_a_layer_of_their_own():
+    torch.manual_seed(0)
+    warp = Warp(latent_dim=32, hidden=512)
+    bound = 512**-0.5
+    assert 0.95 * bound < warp.point_weight.abs().max() < bound
+    warp.scale_inputs()
+    assert 0.95 * 3**-0.5 < warp.point_weight.abs().max() < 3**-0.5  # as nn.Linear(3, n) draws them
+    assert 0.99 * 32**-0.5 < warp.code_weight.abs().max() < 32**-0.5
+    assert 0.99 * bound < warp.hidden_weight.abs().max() < bound
+
+
+BESIDE_SPACE = SMALL.model_copy(update={"ambient_dim": 2})
+
+
+@pytest.mark.parametrize("source", ["state", "code"])
+def test_the_template_reads_a_point_s_place_and_its_coordinates_beside_space(source):
+    model = trained_like(DeepImplicitTemplate(BESIDE_SPACE.model_copy(update={"ambient_source": source}))).eval()
+    points, latent = points_and_codes()
+    path = model.warp(points, latent)
+    assert path.shape == (3, 2, 7, 5)
+    torch.testing.assert_close(model(points, latent), model.template(path[-1]))
+    values = path[-1]
+    for layer in (model.template.first, *model.template.hidden):
+        values = torch.relu(nn.functional.linear(values, layer.weight, layer.bias))
+    torch.testing.assert_close(model(points, latent), torch.tanh(model.template.last(values))[..., 0])
+    same = (path[-1, 0, :, 3:] == path[-1, 0, :1, 3:]).all()
+    assert same == (source == "code")  # a code says the same of all points of its shape
+
+
+def test_shape_shapes_and_places_read_the_coordinates_beside_space():
+    model = trained_like(DeepImplicitTemplate(BESIDE_SPACE)).eval()
+    points, latent = points_and_codes()
+    expected = model(points, latent).detach().numpy()
+    for row in range(2):
+        np.testing.assert_allclose(model.shape(latent[row])(points[row].numpy()), expected[row], atol=1e-5)
+    found = model.shapes(latent)([points[0].numpy(), points[1].numpy()])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    last = model.warp(points, latent)[-1, 1].detach().numpy()
+    np.testing.assert_allclose(model.canonical(points[1].numpy(), latent[1]), last[:, :3], atol=1e-5)
+    places = model.places(points[1].numpy(), latent[1], beside=0.3)
+    np.testing.assert_allclose(places, np.hstack([last[:, :3], 0.3 * last[:, 3:]]), atol=1e-5)
+
+
+def test_the_template_is_cut_at_the_mean_coordinates_or_where_one_says():
+    model = trained_like(DeepImplicitTemplate(BESIDE_SPACE)).eval()
+    points, _ = points_and_codes()
+    for mean in (torch.zeros(2), torch.tensor([0.4, -0.7])):
+        model.ambient_mean.copy_(mean)
+        inputs = torch.cat([points[0], mean.expand(7, -1)], dim=1)
+        np.testing.assert_allclose(
+            model.template_shape()(points[0].numpy()), model.template(inputs).detach().numpy(), atol=1e-6
+        )
+    elsewhere = torch.tensor([1.0, 2.0])
+    inputs = torch.cat([points[0], elsewhere.expand(7, -1)], dim=1)
+    cut = model.template_shape(elsewhere)(points[0].numpy())
+    np.testing.assert_allclose(cut, model.template(inputs).detach().numpy(), atol=1e-6)
+
+
+def test_mean_and_principal_directions_are_those_of_what_was_seen():
+    model = DeepImplicitTemplate(SMALL.model_copy(update={"ambient_dim": 3}))
+    turn = torch.linalg.qr(torch.randn((3, 3), generator=torch.Generator().manual_seed(1)))[0]
+    generator, spread = torch.Generator().manual_seed(0), torch.tensor([0.1, 2.0, 0.5])
+    for _ in range(1500):
+        model.observe(torch.randn((4, 200, 3), generator=generator) * spread @ turn.T + torch.tensor([1.0, 2.0, 3.0]))
+    torch.testing.assert_close(model.ambient_mean, torch.tensor([1.0, 2.0, 3.0]), atol=0.02, rtol=0)
+    directions = model.ambient_directions()
+    torch.testing.assert_close(directions.norm(dim=1), torch.tensor([2.0, 0.5, 0.1]), rtol=0.03, atol=0)
+    along = nn.functional.normalize(directions, dim=1) @ turn[:, [1, 2, 0]]
+    torch.testing.assert_close(along.abs(), torch.eye(3), atol=0.02, rtol=0)
+    with pytest.raises(ValueError, match="no coordinates beside space: its ambient_dim is 0"):
+        DeepImplicitTemplate(SMALL).ambient_directions()
+
+
 def test_shapes_of_a_batch_do_not_see_each_other():
-    model = trained_like(DeepImplicitTemplate(SMALL)).eval()
+    model = trained_like(DeepImplicitTemplate(BESIDE_SPACE)).eval()
     points, latent = points_and_codes()
     alone = torch.cat([model(points[row : row + 1], latent[row : row + 1]) for row in range(2)])
     torch.testing.assert_close(model(points, latent), alone, rtol=1e-4, atol=1e-6)

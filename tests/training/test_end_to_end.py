@@ -105,7 +105,8 @@ def test_it_knows_which_points_lie_in_a_ball_that_it_never_saw():
 @pytest.mark.parametrize("trunk", ["trained", "frozen"])
 def test_the_gradient_reaches_all_that_learns_and_no_frozen_trunk(trunk):
     torch.manual_seed(0)
-    objective = EndToEndObjective(SMALL.model_copy(update={"trunk": trunk})).train()
+    model = MODEL.model_copy(update={"ambient_dim": 2})
+    objective = EndToEndObjective(SMALL.model_copy(update={"trunk": trunk, "model": model})).train()
     torch.nn.init.normal_(objective.model.warp.affine.weight, std=0.1)  # a warp that is the identity knows no code
     sum(objective(batch(), 1.0).values()).backward()
     parts = {
@@ -183,9 +184,8 @@ def test_the_terms_are_the_formula_of_phase_1_at_the_encoder_s_codes():
 
 
 def test_interrupted_and_started_again_it_ends_with_the_same_bits(tmp_path, monkeypatch):
-    config = SHORT.model_copy(
-        update={"epochs": 12, "log_every": 2, "save_every": 4, "model": MODEL.model_copy(update={"dropout": 0.2})}
-    )
+    model = MODEL.model_copy(update={"dropout": 0.2, "ambient_dim": 2})
+    config = SHORT.model_copy(update={"epochs": 12, "log_every": 2, "save_every": 4, "model": model})
     straight = train_end_to_end(disks(), balls(), config, tmp_path / "straight", "balls", progress=False)
 
     def stop(self, batch, done, forward=EndToEndObjective.forward):

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.geometry.primitives import sphere
+from tpl.losses import curriculum_l1
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, EncoderConfig
 from tpl.settings import SettingsError
 from tpl.training import (
@@ -37,7 +39,16 @@ from tpl.training import (
     train_end_to_end,
     train_regression,
 )
-from tpl.training.embedding import decoder_groups, draw_rows, output_steps, parts_of_a_step, project_to_ball, warp_terms
+from tpl.training.denormals import denormals_flushed
+from tpl.training.embedding import (
+    EmbeddingObjective,
+    decoder_groups,
+    draw_rows,
+    output_steps,
+    parts_of_a_step,
+    project_to_ball,
+    warp_terms,
+)
 from tpl.training.loop import Group, TrainingConfig, rate_factor
 from tpl.training.precision import half_precision
 from tpl.training.presets import embedding_config, regression_config
@@ -66,6 +77,7 @@ SMALL = EmbeddingConfig(
     save_every=20,
 )
 BY_MUON = SMALL.model_copy(update={"muon_rate": 0.01})
+BESIDE_SPACE = BY_MUON.model_copy(update={"model": MODEL.model_copy(update={"ambient_dim": 2})})
 
 
 def balls(count: int = 3000) -> SDFTable:
@@ -158,9 +170,9 @@ KILLED = """
 import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[2])
-from test_training import BY_MUON, balls
+from test_training import BESIDE_SPACE, balls
 from tpl.training import train_embedding
-train_embedding(balls(), BY_MUON, sys.argv[1], data="balls", progress=False)
+train_embedding(balls(), BESIDE_SPACE, sys.argv[1], data="balls", progress=False)
 """
 
 
@@ -169,7 +181,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        straight = train_embedding(balls(), BY_MUON, tmp_path / "straight", data="balls", progress=False)
+        straight = train_embedding(balls(), BESIDE_SPACE, tmp_path / "straight", data="balls", progress=False)
     finally:
         torch.set_num_threads(threads)
     command = [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "killed"), str(Path(__file__).parent)]
@@ -186,6 +198,8 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     subprocess.run(command, env=environment, check=True)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "killed")]
     assert weights[0] == weights[1]
+    loaded = load_embedding(tmp_path / "killed").model
+    assert torch.equal(loaded.ambient_mean, straight.model.ambient_mean) and loaded.ambient_mean.abs().max() > 0
     curves = [pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("straight", "killed")]
     pd.testing.assert_frame_equal(*curves)
     assert straight.history.step.is_monotonic_increasing
@@ -457,6 +471,119 @@ def test_codes_stay_in_their_ball():
     torch.testing.assert_close(project_to_ball(codes, 1.0), torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]]))
 
 
+HOLES = (0.0, 0.3)
+
+
+def washer(points: np.ndarray, hole: float) -> np.ndarray:
+    """Signed distance to a disc of radius 0.6 and half its height 0.2 about z, or to what a hole leaves of it."""
+    radius = np.linalg.norm(points[:, :2], axis=1)
+    across = np.abs(radius - (0.6 + hole) / 2) - (0.6 - hole) / 2 if hole else radius - 0.6
+    both = np.stack([across, np.abs(points[:, 2]) - 0.2])
+    return np.minimum(both.max(axis=0), 0) + np.linalg.norm(np.maximum(both, 0), axis=0)
+
+
+@pytest.mark.parametrize(("ambient_dim", "opens"), [(0, False), (2, True)])
+def test_a_disc_opens_to_a_ring_by_coordinates_beside_space_and_not_by_a_warp_alone(ambient_dim, opens):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-0.75, 0.75, (2, 4000, 3)) * [1, 1, 0.4]
+    sdf = np.stack([washer(near, hole) for near, hole in zip(points, HOLES, strict=True)])
+    rows = torch.tensor(np.concatenate([points, sdf[..., None]], axis=2), dtype=torch.float32)
+    changed = dict(
+        epochs=400, shapes_per_batch=2, points_per_shape=128, muon_rate=0.02, ambient_weight=1e-3, warmup=0.03
+    )
+    rates = dict(warp_rate=1e-2, template_rate=1e-2, pointwise_boost=1.0)
+    model = MODEL.model_copy(update=dict(latent_dim=2, dropout=0.0, weight_norm=False, ambient_dim=ambient_dim))
+    config = SMALL.model_copy(update={**changed, **rates, "model": model})
+    run = train_embedding(SDFTable.from_rows(rows, rows[:, :0], "cpu"), config, progress=False)
+    probe = rng.uniform(-0.7, 0.7, (4000, 3)) * [1, 1, 0.25]
+    wrong = [
+        np.mean((run.model.shape(code)(probe) < 0) != (washer(probe, hole) < 0))
+        for code, hole in zip(run.codes, HOLES, strict=True)
+    ]
+    assert wrong[0] < 0.03  # the disc itself
+    assert wrong[1] < 0.03 if opens else wrong[1] > 0.1  # the hole is a seventh of the probe
+
+
+def raw_codes(folder: Path) -> torch.Tensor:
+    """The table as training has left it, before anything is brought into the ball."""
+    return safetensors.torch.load_file(folder / "model.safetensors")["codes.weight"]
+
+
+def test_coordinates_beside_space_have_their_price_and_their_time():
+    model = DeepImplicitTemplate(BESIDE_SPACE.model).eval()
+    batch = balls().draw(torch.arange(3), 16, torch.Generator().manual_seed(0))
+    beside = torch.tensor([0.5, -1.5]).expand(2, 3, 16, 2)
+    path = torch.cat([1.1 * batch.points.expand(2, -1, -1, -1), beside], dim=-1)
+    late = dict(ambient_weight=0.2, ambient_from=0.4, pointpair_weight=0.5)
+    config = BESIDE_SPACE.model_copy(update=late)
+    before, after = (
+        warp_terms(model, path, batch.points, batch.sdf, torch.ones(3, 4), done, config) for done in (0.39, 0.4)
+    )
+    assert before["ambient"] == 0 and after["ambient"].item() == pytest.approx(0.2 * (0.5 + 1.5) / 2)
+    for values, sdf in ((path * torch.tensor([1, 1, 1, 0, 0]), before["sdf"]), (path, after["sdf"])):
+        expected = curriculum_l1(model.template(values[-1]), batch.sdf, truncation=0.1, one_sided=True)
+        torch.testing.assert_close(sdf, expected)
+    for name in ("pointwise", "pointpair", "code"):  # what regards space alone
+        assert torch.equal(before[name], after[name])
+    torch.testing.assert_close(model.ambient_mean, 0.01 * torch.tensor([0.5, -1.5]))
+    free = BESIDE_SPACE.model_copy(update={"ambient_weight": 0.0})
+    assert "ambient" not in warp_terms(model, path, batch.points, batch.sdf, torch.ones(3, 4), 1.0, free)
+
+
+def test_the_paper_and_the_authors_start_as_pytorch_does_and_we_by_fan_in():
+    bounds = {}
+    for preset in ("paper", "authors", "fixed"):
+        torch.manual_seed(0)
+        config = embedding_config(preset, model={"warp_hidden": 48, "latent_dim": 12})
+        bounds[preset] = EmbeddingObjective(2, config).model.warp.point_weight.abs().max().item()
+    assert bounds["paper"] == bounds["authors"] < 48**-0.5
+    assert bounds["fixed"] == pytest.approx(4 * bounds["paper"])
+
+
+def test_denormals_are_flushed_while_phase_1_trains(monkeypatch):
+    seen = []
+
+    def record(self, batch, done, forward=EmbeddingObjective.forward):
+        seen.append(denormals_flushed())
+        return forward(self, batch, done)
+
+    monkeypatch.setattr(EmbeddingObjective, "forward", record)
+    train_embedding(balls(), SMALL.model_copy(update={"epochs": 3}), progress=False)
+    assert seen == [True] * 3 and not denormals_flushed()
+
+
+def test_a_code_outside_the_ball_comes_back_by_a_gradient_towards_the_middle(tmp_path):
+    """All start ten radii away. The prior's gradient is radial, and far stronger than what the samples say."""
+    pulled = SMALL.model_copy(update={"epochs": 100, "code_radius": 0.1, "code_weight": 10.0, "ramp": 0.0})
+    train_embedding(balls(), pulled, tmp_path, "balls", progress=False)
+    assert raw_codes(tmp_path).norm(dim=1).max() < 0.03
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_raw_codes_are_in_the_ball_in_every_step_and_go_on_from_its_edge(tmp_path, monkeypatch, parts):
+    radius, seen = 0.1, []
+
+    def record(self, batch, done, forward=EmbeddingObjective.forward):
+        seen.append(self.codes.weight[batch.index].detach().norm(dim=1).max().item())
+        return forward(self, batch, done)
+
+    monkeypatch.setattr(EmbeddingObjective, "forward", record)
+    config = SMALL.model_copy(update={"epochs": 40, "code_radius": radius, "batch_split": parts})
+    run = train_embedding(balls(), config, tmp_path, "balls", progress=False)
+    assert len(seen) == 40 * parts and max(seen) <= radius * (1 + 1e-6)
+    assert max(seen) > 0.99 * radius  # the ball is no smaller than it is said to be
+    assert raw_codes(tmp_path).norm(dim=1).max() <= radius + 2 * config.code_rate  # one step of Adam beyond at most
+    for codes in (run.codes, load_embedding(tmp_path).codes):
+        assert codes.norm(dim=1).max() <= radius * (1 + 1e-6)
+
+
+def test_codes_that_are_not_drawn_stay():
+    objective = EmbeddingObjective(3, SMALL.model_copy(update={"code_radius": 0.5}))
+    torch.nn.init.ones_(objective.codes.weight)
+    objective.keep_in_ball(torch.tensor([2, 0, 2]))
+    torch.testing.assert_close(objective.codes.weight.detach().norm(dim=1), torch.tensor([0.5, 2.0, 0.5]))
+
+
 def test_rows_come_once_before_they_come_twice():
     generator = torch.Generator().manual_seed(0)
     assert sorted(draw_rows(5, 5, generator).tolist()) == [0, 1, 2, 3, 4]
@@ -529,7 +656,7 @@ def train_on_balls(phase: str, embedding, epochs: int) -> None:
     often = dict(epochs=epochs, log_every=1000)
     encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=3)
     if phase == "embedding":
-        config = BY_MUON.model_copy(update={"pointpair_weight": 0.1, "outputs": "curriculum", **often})
+        config = BESIDE_SPACE.model_copy(update={"pointpair_weight": 0.1, "outputs": "curriculum", **often})
         train_embedding(balls(), config, progress=False)
     elif phase == "regression":
         moved = dict(rotation=10.0, zoom=0.1, shift=0.1)

@@ -3,7 +3,8 @@
 The warp puts every point of every shape of a category on one template (`DeepImplicitTemplate.canonical`). Two points
 that land at the same place there correspond, though nobody ever said so in the training. The functions here take
 places, not models: given the points' places in the template they carry values through it; given the points
-themselves they are nearest-point transfer, the baseline that knows no template.
+themselves they are nearest-point transfer, the baseline that knows no template. A place may have coordinates beside
+space after its three (`DeepImplicitTemplate.places`): then points meet that are alike in both.
 
 Source: Zheng et al. 2021 (Deep Implicit Templates), section 4.3.
 """
@@ -30,7 +31,9 @@ class LabelScore(NamedTuple):
     judged: float  # share of the target's points that are judged
 
 
-def match_points(source: Float[np.ndarray, "sources 3"], target: Float[np.ndarray, "targets 3"]) -> Match:
+def match_points(
+    source: Float[np.ndarray, "sources coordinates"], target: Float[np.ndarray, "targets coordinates"]
+) -> Match:
     """The nearest source point of each target point.
 
     Args:
@@ -52,8 +55,8 @@ def match_points(source: Float[np.ndarray, "sources 3"], target: Float[np.ndarra
 
 def transfer(
     values: Shaped[np.ndarray, "sources *value"],
-    source: Float[np.ndarray, "sources_placed 3"],
-    target: Float[np.ndarray, "targets 3"],
+    source: Float[np.ndarray, "sources_placed coordinates"],
+    target: Float[np.ndarray, "targets coordinates"],
 ) -> Shaped[np.ndarray, "targets *value"]:
     """Values of the source's points (labels, colours, anything a row holds) at the target's points.
 
@@ -74,8 +77,8 @@ def transfer(
 
 
 def transfer_points(
-    keypoints: Float[np.ndarray, "keypoints 3"],
-    target: Float[np.ndarray, "targets 3"],
+    keypoints: Float[np.ndarray, "keypoints coordinates"],
+    target: Float[np.ndarray, "targets coordinates"],
     surface: Float[np.ndarray, "targets_placed 3"],
 ) -> Float[np.ndarray, "keypoints 3"]:
     """Where key points of the source lie on the target: its surface points whose places are nearest to theirs.

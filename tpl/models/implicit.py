@@ -1,11 +1,12 @@
 """All shapes of a category as one template, seen through a warp: s(p) = T(W(p, c))."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from tpl.geometry.primitives import SDF, SDFs
@@ -15,6 +16,10 @@ from tpl.models.warp import Warp
 CHUNK = 16_384  # points evaluated at once: larger blocks fall out of a CPU's cache and gain nothing
 GPU_CHUNK = 65_536
 ROW = 256  # points of one shape that stand together where several shapes are evaluated at once
+
+
+OBSERVED = 0.01
+"""Weight of a batch in the running mean and covariance of the coordinates beside space."""
 
 
 class DeepImplicitTemplateConfig(BaseModel):
@@ -29,16 +34,26 @@ class DeepImplicitTemplateConfig(BaseModel):
     template_layers: PositiveInt = 5
     dropout: float = Field(default=0.05, ge=0, lt=1)
     weight_norm: bool = True
+    ambient_dim: NonNegativeInt = 0  # ours: coordinates beside space, in which the template differs from shape to shape
+    ambient_source: Literal["state", "code"] = "state"  # of these: the warp's last state, or the code alone
 
 
 class DeepImplicitTemplate(nn.Module):
     """The template after the warp (Eq. 3 and 4): the signed distance of every shape of a category."""
 
+    ambient_mean: Tensor
+    ambient_covariance: Tensor
+
     def __init__(self, config: DeepImplicitTemplateConfig | None = None):
         super().__init__()
         self.config = config = config or DeepImplicitTemplateConfig()
-        self.warp = Warp(config.latent_dim, config.warp_hidden, config.warp_steps)
-        self.template = Template(config.template_hidden, config.template_layers, config.dropout, config.weight_norm)
+        beside = config.ambient_dim
+        self.warp = Warp(config.latent_dim, config.warp_hidden, config.warp_steps, beside, config.ambient_source)
+        sizes = config.template_hidden, config.template_layers, config.dropout, config.weight_norm
+        self.template = Template(*sizes, beside)
+        if beside:  # what a training has seen of the coordinates beside space: their mean and covariance
+            self.register_buffer("ambient_mean", torch.zeros(beside))
+            self.register_buffer("ambient_covariance", torch.zeros(beside, beside))
 
     def forward(
         self, points: Float[Tensor, "shapes points 3"], latent: Float[Tensor, "shapes dim"]
@@ -89,13 +104,65 @@ class DeepImplicitTemplate(nn.Module):
 
         return sdfs
 
-    def template_shape(self) -> SDF:
-        """The template alone, without any warp (Fig. 8)."""
-        return self._sdf(self.template)
+    def template_shape(self, ambient: Float[Tensor, " ambient"] | None = None) -> SDF:
+        """The template alone, without any warp (Fig. 8).
+
+        Args:
+            ambient: Coordinates beside space at which the template is cut, on the model's device; by default their mean
+                over the training.
+        """
+        if ambient is None and self.config.ambient_dim:
+            ambient = self.ambient_mean
+
+        def evaluate(points: Tensor) -> Tensor:
+            if ambient is not None:
+                points = torch.cat([points, ambient.expand(len(points), -1)], dim=-1)
+            return self.template(points)
+
+        return self._sdf(evaluate)
+
+    def ambient_directions(self) -> Float[Tensor, "directions ambient"]:
+        """The principal directions of the coordinates beside space, each as long as their spread along it.
+
+        The longest comes first. `template_shape(mean + 2 * direction)` is the template of what lies far out that way.
+
+        Raises:
+            ValueError: The model has no coordinates beside space.
+        """
+        if not self.config.ambient_dim:
+            raise ValueError("this model has no coordinates beside space: its ambient_dim is 0")
+        variance, directions = torch.linalg.eigh(self.ambient_covariance)
+        return (directions * variance.clamp_min(0).sqrt()).T.flip(0)
+
+    @torch.no_grad()
+    def observe(self, ambient: Float[Tensor, "*batch ambient"]) -> None:
+        """Takes a batch's coordinates beside space into their running mean and covariance.
+
+        A batch counts a hundredth, as much as the older ones have to give up: after 1000 nothing is left of the start.
+        """
+        with torch.autocast(ambient.device.type, enabled=False):
+            apart = (ambient - self.ambient_mean).flatten(0, -2)
+            self.ambient_covariance.lerp_(apart.T @ apart / len(apart), OBSERVED)
+            self.ambient_mean.lerp_(ambient.flatten(0, -2).mean(dim=0), OBSERVED)
 
     def canonical(self, points: Float[np.ndarray, "n 3"], latent: Float[Tensor, " dim"]) -> Float[np.ndarray, "n 3"]:
         """Where the warp of one shape carries points (unit-sphere frame) on the template."""
-        return self._on_device(lambda chunk: self.warp(chunk[None], latent[None])[-1, 0], points)
+        return self.places(points, latent)[:, :3]
+
+    def places(
+        self, points: Float[np.ndarray, "n 3"], latent: Float[Tensor, " dim"], beside: float = 1.0
+    ) -> Float[np.ndarray, "n coordinates"]:
+        """Where the warp of one shape carries points, and after the three coordinates those beside space, if any.
+
+        Args:
+            points: Unit-sphere frame.
+            latent: The shape's code.
+            beside: What the coordinates beside space are multiplied by: their weight where nearest places are looked
+                for.
+        """
+        found = self._on_device(lambda chunk: self.warp(chunk[None], latent[None])[-1, 0], points)
+        found[:, 3:] *= beside
+        return found
 
     def _sdf(self, evaluate) -> SDF:
         def sdf(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:

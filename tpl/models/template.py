@@ -12,22 +12,27 @@ from tpl.models.warp import autocast_dtype, split_exactly
 class Template(nn.Module):
     """A multilayer perceptron from canonical points to signed distances, negative inside.
 
-    It knows no latent code: what differs from shape to shape is the warp's business alone.
+    It knows no latent code: what differs from shape to shape is the warp's business alone. With coordinates beside
+    space (ours) it is a function of 3 + `ambient_dim` numbers, of which each shape is a slice.
 
-    Source: Zheng et al. 2021 (Deep Implicit Templates), section 3; 265 729 parameters at its default size.
+    Source: Zheng et al. 2021 (Deep Implicit Templates), section 3; 265 729 parameters at its default size. Park et al.
+    2021 (HyperNeRF), section 3, for slices of a higher template.
     """
 
-    def __init__(self, hidden: int = 256, layers: int = 5, dropout: float = 0.05, weight_norm: bool = True):
+    def __init__(
+        self, hidden: int = 256, layers: int = 5, dropout: float = 0.05, weight_norm: bool = True, ambient_dim: int = 0
+    ):
         super().__init__()
-        widths = [3, *[hidden] * layers]
+        self.inputs = 3 + ambient_dim
+        widths = [self.inputs, *[hidden] * layers]
         wrap = normalise_weight if weight_norm else nn.Identity()
-        self.first = wrap(nn.Linear(3, hidden))
+        self.first = wrap(nn.Linear(self.inputs, hidden))
         self.hidden = nn.ModuleList(wrap(nn.Linear(hidden, hidden)) for _ in widths[2:])
         self.last = nn.Linear(hidden, 1)
         self.dropout = dropout
 
-    def forward(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-        """Signed distances, within (-1, 1), of canonical points."""
+    def forward(self, points: Float[Tensor, "*batch {self.inputs}"]) -> Float[Tensor, "*batch"]:
+        """Signed distances, within (-1, 1), of canonical points, any coordinates beside space after the three of it."""
         exact = split_exactly(points, autocast_dtype(points))
         # The first layer on coordinates that keep all their bits: its weights once for each of their parts.
         repeated = torch.cat([torch.as_tensor(self.first.weight)] * len(exact), dim=1)

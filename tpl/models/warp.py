@@ -1,5 +1,7 @@
 """The warp W: an LSTM that carries the points of one shape onto the template."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,10 +19,22 @@ class Warp(nn.Module):
     code's share and the position's; the first is the same for all points of a shape and all steps, so it is
     computed once a shape.
 
-    Source: Zheng et al. 2021, section 3.2; 1 586 182 parameters at the paper's size.
+    A warp is continuous: it cannot open a hole, nor end a bar in mid-air. With `ambient_dim` (ours) it gives each point
+    k coordinates a beside those of space, in which the template can differ from shape to shape: a = A h + b of the
+    hidden state h, or a = A c + b of the code.
+
+    Source: Zheng et al. 2021, section 3.2; 1 586 182 parameters at the paper's size. Park et al. 2021 (HyperNeRF),
+    section 3.2, for the coordinates beside space.
     """
 
-    def __init__(self, latent_dim: int = 256, hidden: int = 512, steps: int = 8):
+    def __init__(
+        self,
+        latent_dim: int = 256,
+        hidden: int = 512,
+        steps: int = 8,
+        ambient_dim: int = 0,
+        ambient_source: Literal["state", "code"] = "state",
+    ):
         super().__init__()
         if steps < 1:
             raise ValueError(f"a warp needs at least 1 step, not {steps}")
@@ -34,22 +48,45 @@ class Warp(nn.Module):
         self.input_bias = nn.Parameter(cell.bias_ih.detach().clone())
         self.hidden_bias = nn.Parameter(cell.bias_hh.detach().clone())
         self.affine = nn.Linear(hidden, 6)
+        self.ambient_source = ambient_source
+        read = hidden if ambient_source == "state" else latent_dim
+        self.ambient = nn.Linear(read, ambient_dim) if ambient_dim else None
         with torch.no_grad():
             self.input_bias[hidden : 2 * hidden] = 1.0
             self.hidden_bias[hidden : 2 * hidden] = 1.0
             self.affine.weight.uniform_(-1e-5, 1e-5)  # the warp starts as the identity
             self.affine.bias.zero_()
 
+    @torch.no_grad()
+    def scale_inputs(self) -> None:
+        """Gives the initial weights at positions and codes the scale of a layer that reads them alone.
+
+        PyTorch's own is that of the hidden state, 1 / sqrt(hidden), for all inputs: with 512 numbers in the state the
+        three of a position start 13 times as small as those of a linear layer from them.
+        """
+        hidden = self.hidden_weight.shape[1]
+        for weight in (self.point_weight, self.code_weight):
+            weight.mul_((hidden / weight.shape[1]) ** 0.5)
+
     def forward(
         self, points: Float[Tensor, "shapes points 3"], latent: Float[Tensor, "shapes dim"]
-    ) -> Float[Tensor, "steps shapes points 3"]:
-        """Positions after each step, in the template's frame; the last are the canonical points."""
+    ) -> Float[Tensor, "steps shapes points coordinates"]:
+        """Places after each step, in the template's frame; the last are the canonical points.
+
+        A place is a position, and after its three numbers the coordinates beside space, if there are any.
+        """
         product = autocast_dtype(points)
         with torch.autocast(points.device.type, enabled=False):  # positions keep all their bits
             code_part = F.linear(latent, self.code_weight, self.input_bias + self.hidden_bias)
-            weights = self.point_weight, self.hidden_weight, self.affine.weight, self.affine.bias
+            readout = self.affine.weight, self.affine.bias
+            if self.ambient is not None and self.ambient_source == "state":
+                readout = torch.cat([readout[0], self.ambient.weight]), torch.cat([readout[1], self.ambient.bias])
             how = self.steps, product, self.compiled and self.training, torch.is_grad_enabled()
-            return _Recurrence.apply(points, code_part, *weights, *how)
+            path = _Recurrence.apply(points, code_part, self.point_weight, self.hidden_weight, *readout, *how)
+            if self.ambient is not None and self.ambient_source == "code":  # the same for all points of a shape
+                beside = self.ambient(latent)[:, None].expand(*path.shape[:3], -1)
+                path = torch.cat([path, beside], dim=-1)
+            return path
 
 
 class _Recurrence(torch.autograd.Function):
@@ -87,11 +124,11 @@ class _Recurrence(torch.autograd.Function):
                 gates = (hidden @ doubled).baddbmm_(place, own_doubled)
             before = cell
             hidden, cell, activated, squashed = advance(gates, before)
-            scale, shift = F.linear(hidden.to(points.dtype), affine_weight, affine_bias).chunk(2, dim=-1)
+            scale, shift, beside = _readout(F.linear(hidden.to(points.dtype), affine_weight, affine_bias))
             if learning:
                 kept += [points, place, scale, activated, squashed, before, hidden]
             points = torch.addcmul(points + shift, scale, points)
-            path.append(points)
+            path.append(torch.cat([points, beside], dim=-1))
         ctx.save_for_backward(own, hidden_weight, affine_weight, *kept)
         ctx.compiled = compiled
         return torch.stack(path)
@@ -108,15 +145,15 @@ class _Recurrence(torch.autograd.Function):
         own_gradient = torch.zeros(own.shape, dtype=hidden_weight.dtype, device=own.device)
         weight_gradient, affine_gradient = torch.zeros_like(weight), torch.zeros_like(affine_weight)
         bias_gradient = torch.zeros_like(affine_weight[:, 0])
-        position = torch.zeros_like(path_gradient[0])
+        position = torch.zeros_like(path_gradient[0, ..., :3])
         gates = state = cell_gradient = None
         for step in reversed(range(len(path_gradient))):
             points, place, scale, activated, squashed, cell, hidden = kept[7 * step : 7 * step + 7]
             rows = hidden.flatten(0, 1)
             if gates is not None and weights_learn:
                 weight_gradient.addmm_(gates.flatten(0, 1).T, rows)
-            position = position + path_gradient[step]
-            change = torch.cat([position * points, position], dim=-1).flatten(0, 1)
+            position = position + path_gradient[step, ..., :3]
+            change = torch.cat([position * points, position, path_gradient[step, ..., 3:]], dim=-1).flatten(0, 1)
             narrow = change.to(own.dtype)
             if affine_learns:
                 affine_gradient += narrow.T @ rows
@@ -131,6 +168,11 @@ class _Recurrence(torch.autograd.Function):
         point_gradient = own_gradient[:, : 3 * parts].unflatten(1, (parts, 3)).sum(dim=(0, 1)).T
         gradients = position, own_gradient[:, 3 * parts], point_gradient, weight_gradient.to(hidden_weight.dtype)
         return *gradients, affine_gradient, bias_gradient, None, None, None, None
+
+
+def _readout(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What a hidden state is read out as: scale and shift of the three coordinates, and those beside space."""
+    return values[..., :3], values[..., 3:6], values[..., 6:]
 
 
 def _homogeneous(points: Tensor, dtype: torch.dtype) -> Tensor:

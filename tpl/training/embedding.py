@@ -5,13 +5,14 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from tpl.dataset.batches import SDFBatch, SDFTable
 from tpl.losses import CURRICULUM, code_prior, curriculum_l1, pointpair_warp, pointwise_warp
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.training.denormals import flushed_denormals
 from tpl.training.loop import Group, TrainingConfig
 from tpl.training.runs import RunFolder, train_or_load
 from tpl.training.sharing import launched_processes
@@ -34,11 +35,16 @@ class DecoderTrainingConfig(TrainingConfig):
     pointwise_boost: float = Field(default=10.0, ge=1)  # how much stiffer the warp is at the start
     pointpair_weight: NonNegativeFloat = 0.0547  # on the mean over pairs
     code_weight: NonNegativeFloat = 1e-4
+    ambient_weight: NonNegativeFloat = 0.01  # ours: price of coordinates beside space, so that the warp does its part
+    ambient_from: float = Field(default=0.0, ge=0, lt=1)  # share of the training before they are let in
     ramp: float = Field(default=0.05, ge=0, le=1)  # share of the training until the regularisers are at full weight
     warp_rate: float = Field(default=5e-4, gt=0)
     template_rate: float = Field(default=5e-4, gt=0)
     muon_rate: NonNegativeFloat = 0.0  # ours: hidden matrices of both learn by Muon; 0: by Adam, as all else
     schedule: Literal["cosine", "halving", "constant"] = "halving"
+    # Of the weights at positions and codes when the training starts: by how many of each there are, or by the size of
+    # the LSTM's state, as in PyTorch and the published code, where positions start as almost nothing.
+    input_scale: Literal["fan_in", "hidden"] = "fan_in"
     compiled: bool = False  # the warp's LSTM cell by torch.compile: fewer passes over memory, after a minute
 
 
@@ -50,7 +56,7 @@ class EmbeddingConfig(DecoderTrainingConfig):
     points_per_shape: PositiveInt = 5000
     batch_split: NonNegativeInt = 0  # parts in which a step takes its shapes; 0: as many as suit the device
     code_rate: float = Field(default=1e-3, gt=0)
-    code_radius: float = Field(default=1.0, gt=0)  # codes stay in this ball
+    code_radius: float = Field(default=1.0, gt=0)  # codes are brought back into this ball whenever they are drawn
 
 
 class EmbeddingRun(NamedTuple):
@@ -72,34 +78,58 @@ class EmbeddingObjective(nn.Module):
     def __init__(self, shapes: int, config: EmbeddingConfig):
         super().__init__()
         self.config = config
-        self.model = DeepImplicitTemplate(config.model)
-        self.model.warp.compiled = config.compiled
+        self.model = new_decoder(config)
         dim = config.model.latent_dim
         self.codes = nn.Embedding(shapes, dim)
         nn.init.normal_(self.codes.weight, std=dim**-0.5)
 
     def forward(self, batch: SDFBatch, done: float) -> dict[str, Tensor]:
         """The weighted terms of the loss when a share `done` of the training is over."""
-        config = self.config
-        # Codes are kept in a ball where they are read, as an embedding's max_norm does, without an in-place edit.
-        latent = project_to_ball(self.codes(batch.index), config.code_radius)
+        latent = self.codes(batch.index)
         path = self.model.warp(batch.points, latent)
-        return warp_terms(self.model, path, batch.points, batch.sdf, latent, done, config)
+        return warp_terms(self.model, path, batch.points, batch.sdf, latent, done, self.config)
+
+    @torch.no_grad()
+    def keep_in_ball(self, rows: Int[Tensor, " shapes"]) -> None:
+        """Shortens the codes in these rows of the table, in place, where they are longer than the radius.
+
+        Shortened where they are read, a code outside would have no gradient along its own direction: nothing could
+        bring it back, and steps to its sides would make it longer and longer.
+
+        Source: the published code of Deep Implicit Templates, by an embedding's `max_norm`.
+        """
+        self.codes.weight[rows] = project_to_ball(self.codes.weight[rows], self.config.code_radius)
+
+
+def new_decoder(config: DecoderTrainingConfig) -> DeepImplicitTemplate:
+    """Warp and template as a training starts with them."""
+    model = DeepImplicitTemplate(config.model)
+    model.warp.compiled = config.compiled
+    if config.input_scale == "fan_in":
+        model.warp.scale_inputs()
+    return model
 
 
 def warp_terms(
     model: DeepImplicitTemplate,
-    path: Float[Tensor, "steps shapes points 3"],
+    path: Float[Tensor, "steps shapes points coordinates"],
     points: Float[Tensor, "shapes points 3"],
     sdf: Float[Tensor, "shapes points"],
     latent: Float[Tensor, "shapes dim"],
     done: float,
     config: DecoderTrainingConfig,
 ) -> dict[str, Tensor]:
-    """The weighted terms of Eq. 9: reconstruction, point-wise and point-pair regularisation, code prior."""
+    """The weighted terms of Eq. 9: reconstruction, point-wise and point-pair regularisation, code prior.
+
+    Where the model has coordinates beside space, a price on them is a term more.
+    """
+    path, ambient = path[..., :3], path[..., 3:]
+    if done < config.ambient_from:
+        ambient = torch.zeros_like(ambient)
     steps = output_steps(len(path)) if config.outputs == "curriculum" else [len(path) - 1]
     levels = CURRICULUM[-len(steps) :] if config.outputs == "curriculum" else [(0.0, 0.0)]
-    predicted = model.template(_at(path, steps))  # the evaluations of all outputs are one batch
+    read = _at(ambient, steps)
+    predicted = model.template(torch.cat([_at(path, steps), read], dim=-1))  # all outputs' evaluations are one batch
     errors = [
         curriculum_l1(output, sdf, epsilon, hardness, config.truncation, config.one_sided)
         for output, (epsilon, hardness) in zip(predicted, levels, strict=True)
@@ -114,6 +144,10 @@ def warp_terms(
         terms["pointpair"] = config.pointpair_weight * ramp * pointpair_warp(path[-1], points)
     if config.code_weight:
         terms["code"] = config.code_weight * ramp * code_prior(latent)
+    if model.config.ambient_dim:
+        model.observe(ambient[-1])
+        if config.ambient_weight:
+            terms["ambient"] = config.ambient_weight * read.abs().mean()
     return terms
 
 
@@ -170,12 +204,14 @@ def train_embedding(
 
     def draw(generator: torch.Generator, step: int, steps: int) -> SDFBatch:
         rows = draw_rows(len(table), config.shapes_per_batch, generator)
+        objective.keep_in_ball(rows)  # of the whole batch, so that all who share it go on with one table
         return table.draw(rows, config.points_per_shape, generator, config.inside_share, config.cross_share)
 
     groups = [*decoder_groups(model, config), Group(codes.parameters(), config.code_rate)]
     steps = config.steps(len(table), config.shapes_per_batch)
     options = {"label": label, "progress": progress, "parts": parts_of_a_step(config, table.device)}
-    history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
+    with flushed_denormals():
+        history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     with torch.no_grad():
         return EmbeddingRun(model.eval(), project_to_ball(codes.weight.detach(), config.code_radius), history)
 

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
-from tpl.training.embedding import DecoderTrainingConfig, EmbeddingRun, decoder_groups, draw_rows, warp_terms
+from tpl.training.denormals import flushed_denormals
+from tpl.training.embedding import (
+    DecoderTrainingConfig,
+    EmbeddingRun,
+    decoder_groups,
+    draw_rows,
+    new_decoder,
+    warp_terms,
+)
 from tpl.training.loop import Group
 from tpl.training.regression import VariedViews
 from tpl.training.runs import RunFolder, train_or_load
@@ -55,8 +63,7 @@ class EndToEndObjective(nn.Module):
             )
         self.config = config
         self.encoder = Encoder(config.encoder)
-        self.model = DeepImplicitTemplate(config.model)
-        self.model.warp.compiled = config.compiled
+        self.model = new_decoder(config)
         self.encoder.trunk.requires_grad_(config.trunk == "trained")
 
     def train(self, mode: bool = True) -> "EndToEndObjective":
@@ -120,7 +127,8 @@ def train_end_to_end(
         groups.append(Group(encoder.trunk.parameters(), config.trunk_rate))
     steps = config.steps(len(views), config.views_per_batch)
     options = {"weight_decay": config.weight_decay, "label": label, "progress": progress}
-    history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
+    with flushed_denormals():
+        history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     return EndToEndRun(encoder.eval(), model.eval(), history)
 
 

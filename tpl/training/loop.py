@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from tpl.training.budget import SavePoints, settled_steps
 from tpl.training.curve import LearningCurve
 from tpl.training.memory import keep_freed_memory
+from tpl.training.muon import Muon
 from tpl.training.precision import half_precision
 from tpl.training.sharing import accelerator_on, share
 from tpl.training.states import load_state
@@ -171,16 +172,10 @@ def set_rates(optimizers: Sequence[Any], full_rates: list[list[float]], factor: 
 
 
 def make_optimizers(groups: list[Group], weight_decay: float) -> list[torch.optim.Optimizer]:
-    """AdamW and, for the groups that ask for it, Muon.
-
-    Muon's step is the orthogonal matrix nearest to the gradient's average: it moves a matrix as much along directions
-    in which the gradient is weak as along the strong ones. It is scaled so that its rates mean what Adam's do.
-
-    Source: Jordan et al. 2024 (Muon); Liu et al. 2025, Eq. 4, for the scale.
-    """
+    """AdamW and, for the groups that ask for it, Muon."""
     kinds = {
         "adam": partial(torch.optim.AdamW, weight_decay=weight_decay, fused=True),
-        "muon": partial(torch.optim.Muon, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+        "muon": partial(Muon, weight_decay=weight_decay),
     }
     of = {
         kind: [{"params": list(group.parameters), "lr": group.rate} for group in groups if group.optimizer == kind]

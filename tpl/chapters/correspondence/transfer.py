@@ -56,14 +56,14 @@ class Located:
 
     shape: Shape
     frame: Normalization
-    canonical: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]]  # the warp of this shape
+    canonical: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "n coordinates"]]  # the warp of this shape
 
     @cached_property
     def mesh(self) -> trimesh.Trimesh:
         """The true mesh, raw frame; loaded when it is first asked for."""
         return self.shape.load()
 
-    def places(self, points: Float[np.ndarray, "n 3"]) -> dict[str, Float[np.ndarray, "n 3"]]:
+    def places(self, points: Float[np.ndarray, "n 3"]) -> dict[str, Float[np.ndarray, "n _"]]:
         """Where points (raw frame) lie in the space of each method, in which nearest points are looked for."""
         there = self.frame.apply(points)
         return {
@@ -94,9 +94,9 @@ class Sample(NamedTuple):
     shape: Shape
     points: Float[np.ndarray, "n 3"]  # raw frame
     label: Int[np.ndarray, " n"]
-    places: dict[str, Float[np.ndarray, "n 3"]]  # by method
+    places: dict[str, Float[np.ndarray, "n _"]]  # by method
     keypoints: dict[str, Float[np.ndarray, "3"]]  # raw frame, by name
-    key_places: dict[str, Float[np.ndarray, "k 3"]]  # by method, in the order of the names
+    key_places: dict[str, Float[np.ndarray, "k _"]]  # by method, in the order of the names
 
 
 class Transfers(NamedTuple):
@@ -106,14 +106,21 @@ class Transfers(NamedTuple):
     keypoints: pd.DataFrame
 
 
-def locate(trained: Trained, shape: Shape, latent: Float[Tensor, " dim"]) -> Located:
-    """A prepared procedural shape, with the warp of a code."""
+def locate(trained: Trained, shape: Shape, latent: Float[Tensor, " dim"], beside: float = 0.0) -> Located:
+    """A prepared procedural shape, with the warp of a code.
+
+    Args:
+        trained: Whose phase 1 the code is of.
+        shape: Which.
+        latent: Its code.
+        beside: Weight of the template's coordinates beside space, if it has any, in where points meet.
+    """
     model, frame = trained.embedding.model, trained.bench.store.read_normalization(shape)
-    return Located(shape, frame, lambda points: model.canonical(points, latent))
+    return Located(shape, frame, lambda points: model.places(points, latent, beside))
 
 
 def exemplars_and_targets(
-    trained: Trained, exemplars: int, coded: int, test: int
+    trained: Trained, exemplars: int, coded: int, test: int, beside: float = 0.0
 ) -> tuple[list[Located], dict[str, list[Located]]]:
     """The first coded shapes as exemplars; as targets the coded shapes after them, and test shapes.
 
@@ -124,6 +131,7 @@ def exemplars_and_targets(
         exemplars: How many; their codes are learnt ones.
         coded: At most so many targets with learnt codes.
         test: At most so many test shapes, with codes that the encoder sees in their fixed view.
+        beside: See `locate`.
 
     Returns:
         The exemplars, and the targets by where their code comes from: `LEARNT`, `FROM_IMAGE`.
@@ -142,16 +150,18 @@ def exemplars_and_targets(
     method = better_encoder(trained.encoders)
     if method not in trained.encoders:
         raise ValueError(f"no encoder of {trained.bench.category} in {trained.bench.runs}: run chapter 04")
-    known = [locate(trained, *pair) for pair in labelled[: exemplars + coded]]
+    known = [locate(trained, *pair, beside) for pair in labelled[: exemplars + coded]]
     tested = trained.bench.shapes("test")
     unseen = [shape for shape in tested if shape.source == "procedural"][:test]
     store = trained.bench.store
     seen = [trained.encode(method, store.read_views(shape, "fixed")[0])[0] for shape in unseen]
-    from_image = [locate(trained, *pair) for pair in zip(unseen, seen, strict=True)]
+    from_image = [locate(trained, *pair, beside) for pair in zip(unseen, seen, strict=True)]
     return known[:exemplars], {LEARNT: known[exemplars:], FROM_IMAGE: from_image}
 
 
-def score_transfer(bench: Bench, exemplars: int = 3, coded: int = 24, test: int = 16, points: int = 4000) -> Transfers:
+def score_transfer(
+    bench: Bench, exemplars: int = 3, coded: int = 24, test: int = 16, points: int = 4000, beside: float = 0.0
+) -> Transfers:
     """Labels and key points carried from the exemplars to all targets, kept on the shelf; see `score_samples`.
 
     Args:
@@ -160,16 +170,17 @@ def score_transfer(bench: Bench, exemplars: int = 3, coded: int = 24, test: int 
         coded: Targets with learnt codes.
         test: Targets with codes from one image.
         points: Drawn on each surface.
+        beside: See `locate`.
     """
     trained, seed = Trained(bench), bench.seed
     weights = [bench.run(trained.methods[name].folder).digest() for name in trained.arms]
     shapes = bench.shapes("coded") + bench.shapes("test")
-    settings = (exemplars, coded, test, points, seed)
+    settings = (exemplars, coded, test, points, seed, beside)
     key = digest(_code(), trained.weights(), weights, bench.store.fingerprint(shapes), *settings)
     folder = bench.shelf / "correspondence"
     files = [folder / f"{table}-{key}.csv" for table in Transfers._fields]
     if not all(file.exists() for file in files):
-        sources, targets = exemplars_and_targets(trained, exemplars, coded, test)
+        sources, targets = exemplars_and_targets(trained, exemplars, coded, test, beside)
         samples = [source.sample(points, seed) for source in sources]
         tables: list[Transfers] = []
         for codes, found in targets.items():
