@@ -8,59 +8,14 @@ A room is a package right below `tpl`, or one of its single modules; of `tpl.cha
 """
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from tpl.book.structure import FLOORS, arrows, doors, modules, room
 
 ROOT = Path(__file__).parents[1]
 
-FLOORS = (
-    "errors files settings provenance source_code geometry losses metrics meshes rendering shapes evaluation look "
-    "dataset models training inference study photos chapters book __main__"
-).split()
-"""The rooms from the ground up: one imports only from those before it. The package itself stands above all."""
-
 LIMITS = {"longest function": 100, "lines": 22_000, "import lines of chapters": 360}
 """The most that each number may be. Lower one when it has fallen; none of them rises."""
-
-
-class Arrow(NamedTuple):
-    """One module imports another."""
-
-    source: str
-    target: str
-
-
-def modules(root: Path = ROOT) -> dict[str, ast.Module]:
-    """The modules of the library by their dotted names."""
-    found = {}
-    for file in sorted((root / "tpl").rglob("*.py")):
-        name = ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        found[name] = ast.parse(file.read_text(encoding="utf-8"))
-    return found
-
-
-def arrows(trees: dict[str, ast.Module]) -> Iterator[Arrow]:
-    """Which module imports which, wherever in a file the import stands."""
-    for source, tree in trees.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                yield from (Arrow(source, alias.name) for alias in node.names if alias.name in trees)
-            elif isinstance(node, ast.ImportFrom):
-                named = [(f"{node.module}.{alias.name}", str(node.module)) for alias in node.names]
-                targets = [inner if inner in trees else outer for inner, outer in named]
-                yield from (Arrow(source, target) for target in targets if target in trees)
-
-
-def room(module: str) -> str:
-    """The room that a module stands in; of the package's own file its name."""
-    return (module.split(".") + ["tpl"])[1]
-
-
-def doors(trees: dict[str, ast.Module]) -> set[Arrow]:
-    """The arrows between rooms, each once."""
-    between = {Arrow(room(arrow.source), room(arrow.target)) for arrow in arrows(trees)}
-    return {arrow for arrow in between if arrow.source != arrow.target}
 
 
 def homeless(trees: dict[str, ast.Module]) -> list[str]:

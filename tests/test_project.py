@@ -57,11 +57,6 @@ def test_every_command_that_the_readme_names_exists():
     assert set(re.findall(r"\btpl ([a-z]+) ", readme)) <= set(COMMANDS)
 
 
-def test_every_file_that_the_readme_links_to_exists():
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
-    assert links and [link for link in links if not (ROOT / link).exists()] == []
-
-
 def test_an_old_python_is_told_so(tmp_path):
     old = tmp_path / "python"
     old.write_text("#!/bin/sh\nexit 1\n")
@@ -75,7 +70,32 @@ def test_an_old_python_is_told_so(tmp_path):
 
 def test_the_package_takes_its_data_files_along():
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    folders = {package: ROOT / package.replace(".", "/") for package in asked}
-    taken = {file for package, globs in asked.items() for each in globs for file in folders[package].glob(each)}
+    assert set(asked) == {"*"}  # of every package
+    taken = {file for each in asked["*"] for file in (ROOT / "tpl").rglob(each)}
     there = [file for file in (ROOT / "tpl").rglob("*") if file.is_file() and "__pycache__" not in file.parts]
     assert {file for file in there if file.suffix != ".py"} <= taken
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LOG.md", "data/README.md"])
+def test_links_between_the_papers_lead_somewhere(name):
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_changelog_begins_with_what_is_not_released_then_with_this_version():
+    first, second = re.findall(r"^## ([\w.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[:2]
+    assert (first, second) == ("Unreleased", PROJECT["version"])
+
+
+def test_every_command_and_file_that_the_contributing_page_names_exists():
+    page, makefile = ((ROOT / name).read_text() for name in ("CONTRIBUTING.md", "Makefile"))
+    from tpl.__main__ import COMMANDS
+
+    code = [first or second for first, second in re.findall(r"`([^`\n]+)`|^    (.+)$", page, re.MULTILINE)]
+    made = {words[1] for words in map(str.split, code) if words[0] == "make"}
+    called = {words[1] for words in map(str.split, code) if words[0] == "tpl" and len(words) > 1}
+    files = {text for text in code if re.fullmatch(r"(tpl|tests|book)/[\w/.]+", text) and "NN_" not in text}
+    assert made and made <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert called and called <= set(COMMANDS)
+    assert files and [name for name in files if not (ROOT / name).exists()] == []

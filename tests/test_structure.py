@@ -12,7 +12,7 @@ def forged(tmp_path, **texts):
         file = tmp_path.joinpath("tpl", *place.split("__of__")[::-1]).with_suffix(".py")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    return structure.modules(tmp_path)
+    return structure.modules(tmp_path / "tpl")
 
 
 def test_every_module_stands_in_a_room():

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,13 +20,16 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.manifest import SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
+from tpl.book.structure import FLOORS, doors, modules, picture
 from tpl.files import write_folder
 from tpl.look.scenes import MIME, libraries
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
+API, ARCHITECTURE = "api", "architecture"  # pages of the library: one has a page for each room, one shows the rooms
 
 
 def build_site(book: Book, source: Path | None = None) -> Path:
@@ -75,7 +78,12 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
         shutil.copytree(static, staged / "_static")  # styles and scripts, where Jupyter Book looks for them
     chapters = {chapter.name: chapter for chapter in book.chapters}
     absent = chapters.keys() - notebooks.keys()
-    (staged / "_toc.yml").write_text(yaml.safe_dump(_contents(book, absent), sort_keys=False), encoding="utf-8")
+    rooms = write_pages(pages / API) if API in book.pages else []
+    if ARCHITECTURE in book.pages:
+        between = {arrow for arrow in doors(modules()) if arrow.source in FLOORS}
+        (pages / "_static" / "rooms.svg").write_text(picture(between), encoding="utf-8")
+    contents = yaml.safe_dump(_contents(book, absent, rooms), sort_keys=False)
+    (staged / "_toc.yml").write_text(contents, encoding="utf-8")
     for name in book.pages:
         if name in absent:
             continue
@@ -92,11 +100,14 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
     return staged / SCENES
 
 
-def _contents(book: Book, absent: Set[str]) -> dict[str, Any]:
-    """The table of contents without some pages, and without the parts that they leave empty."""
+def _contents(book: Book, absent: Set[str], rooms: Sequence[str]) -> dict[str, Any]:
+    """The table of contents without some pages and the parts that they leave empty, with a page for each room."""
     toc = yaml.safe_load((book.root / "_toc.yml").read_text(encoding="utf-8"))
     for part in toc.get("parts", []):
         part["chapters"] = [entry for entry in part["chapters"] if Path(entry["file"]).name not in absent]
+        for entry in part["chapters"]:
+            if Path(entry["file"]).name == API:
+                entry["sections"] = [{"file": f"{entry['file']}/{room}"} for room in rooms]
     return toc | {"parts": [part for part in toc.get("parts", []) if part["chapters"]]}
 
 
