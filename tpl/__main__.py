@@ -5,27 +5,31 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
 import tyro
-import yaml
 from PIL import Image
 
 from tpl.book.book import DEFAULT_PROFILE, Book
 from tpl.book.commands import ROOT, Given, pair_chapters, publish_run, run, site, the_book
-from tpl.book.parameters import chosen_parameters, parameters
+from tpl.book.hyperparameters import Chosen, choose, collection_config
+from tpl.book.parameters import chosen_parameters
 from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import Collection, CollectionConfig, is_collection, open_collection
 from tpl.dataset.prepare import PrepareConfig
+from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
 from tpl.errors import OutOfTime
 from tpl.files import beside, check_file, write_file
 from tpl.meshes import check_writable, write_mesh
-from tpl.settings import Preset
+from tpl.settings import Preset, validated
 from tpl.shapes import SourceOptions
 from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
+
+if TYPE_CHECKING:
+    from tpl.study.bench import Bench
 
 
 def fetch(what: tyro.conf.Positional[Literal["open", "splits"]]) -> None:
@@ -64,7 +68,7 @@ def prepare(
         timeout: Seconds that a shape may take; what takes longer is ended and reported as failed.
         cluster: Address of a dask scheduler, as tcp://10.0.0.1:8786: its workers do it, with the same data folder.
     """
-    if config.folder and config.source == "procedural":
+    if config.folder and not {"folder", "shapenet"} & set(config.source.split("+")):
         config = config.model_copy(update={"source": "folder"})
     if category != "all" and not config.folder_category and "folder" in config.source.split("+"):
         config = config.model_copy(update={"folder_category": check_category(category)})
@@ -129,79 +133,81 @@ def train(
     phase: tyro.conf.Positional[
         Literal["embedding", "encoder", "encoder_sdf", "contrastive", "end_to_end", "end_to_end_contrastive"]
     ],
-    category: str = "all",
-    data: Path = Path("data/quick"),
-    runs: Path = Path("runs/quick"),
-    preset: Preset = "fixed",
+    profile: str = DEFAULT_PROFILE,
+    category: str = "",
+    data: Path | None = None,
+    runs: Path | None = None,
+    preset: Preset | None = None,
     parameter: Given = [],  # noqa: B006
-    device: str = "auto",
+    device: str = "",
 ) -> None:
-    """Train a phase, or go on where it was interrupted; a finished one is left alone.
+    """Train a phase as its chapter does, or go on where it was interrupted; a finished one is left alone.
+
+    What is not given is as the chapter has it in the profile, so that the chapter finds the training done.
 
     Args:
         phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours), contrastive (pre-training),
             end_to_end or end_to_end_contrastive.
+        profile: A folder of book/profiles: folders, sizes and settings.
         category: chairs, sofas, airplanes, or all, side by side.
-        data: Folder of the collection; what it lacks is prepared.
+        data: Folder of the prepared shapes.
         runs: Folder of the run; later phases find the earlier ones there.
         preset: fixed, paper or authors.
-        parameter: A field of the configuration: `-p epochs 300 -p model.warp_hidden 64`.
+        parameter: A parameter of the chapter, or a field of the configuration, `-p epochs 300 -p model.dropout 0`: it
+            goes before the profile and before what a preset settles.
         device: auto, cpu or cuda.
     """
-    from tpl import training  # torch takes seconds, and `tpl site` does without
-    from tpl.study import methods, trainings
-    from tpl.study.bench import Bench
+    from tpl.study.phases import PHASES, check_given, configure  # torch takes seconds, and `tpl site` does without
 
-    changes = nested({name: yaml.safe_load(value) for name, value in parameter})
-    bench = Bench.open(data, runs, category, device=device)
-    if phase == "embedding":
-        config = training.embedding_config(preset, **changes)
-        work = functools.partial(trainings.embed_category, config=config)
-    elif phase in ("end_to_end", "end_to_end_contrastive"):
-        contrastive = phase == "end_to_end_contrastive"
-        start = "contrastive" if contrastive else "random"
-        method = methods.END_TO_END_CONTRASTIVE if contrastive else methods.END_TO_END
-        config = training.end_to_end_config(preset, **{"start": start, **changes})
-        work = functools.partial(trainings.end_to_end_category, config=config, method=method)
-    elif phase == "contrastive":
-        config = training.contrastive_config(preset, **changes)
-        work = functools.partial(trainings.contrast_category, config=config)
-    else:
-        ours = {"sdf_weight": 10.0, "standardise": True} if phase == "encoder_sdf" else {}
-        method = methods.ENCODER_SDF if phase == "encoder_sdf" else methods.ENCODER
-        config = training.regression_config(preset, **{**ours, **changes})
-        work = functools.partial(trainings.regress_category, config=config, method=method)
-    for name, folder in bench.each(work).items():
-        print(f"{name}: {folder}, {training.RunFolder(folder).facts()['seconds']} s")
+    by_hand = {"category": category, "preset": preset or "", "device": device}
+    given = dict(parameter) | {name: value for name, value in by_hand.items() if value}
+    asked = choose(the_book(), PHASES[phase].chapter, profile, given)
+    bench = _bench(asked, profile, data, runs)
+    check_given(phase, asked.given, bench.categories)
+    work = PHASES[phase].train
+    folders = bench.each(lambda one: work(one, configure(phase, asked.values, one, asked.given)))
+    for name, folder in folders.items():
+        print(f"{name}: {folder}, {bench.of(name).run(folder.name).facts()['seconds']} s")
 
 
 def evaluate(
-    category: str = "all",
-    data: Path = Path("data/quick"),
-    runs: Path = Path("runs/quick"),
-    split: Literal["test", "validation"] = "test",
-    resolution: int = 64,
-    device: str = "auto",
+    profile: str = DEFAULT_PROFILE,
+    category: str = "",
+    data: Path | None = None,
+    runs: Path | None = None,
+    parameter: Given = [],  # noqa: B006
+    device: str = "",
 ) -> None:
-    """Measure every method on a split and print the table.
+    """Measure every method on a split as the chapter of tables does, and print the table.
 
     Args:
+        profile: A folder of book/profiles: folders and settings.
         category: chairs, sofas, airplanes, or all, side by side.
-        data: Folder of the collection.
+        data: Folder of the prepared shapes.
         runs: Folder of the run.
-        split: test, or validation where settings are still being chosen.
-        resolution: Grid cells along each side when a mesh is extracted.
+        parameter: A parameter of the chapter: `-p split validation -p resolution 96`.
         device: auto, cpu or cuda.
     """
     from tpl.evaluation.results import read_results
     from tpl.evaluation.summary import format_summary, summarize
-    from tpl.study.bench import Bench
+    from tpl.inference import OracleConfig
     from tpl.study.judging import evaluate_category
 
-    bench = Bench.open(data, runs, category, device=device, resolution=resolution)
-    files = bench.each(functools.partial(evaluate_category, split=split))
-    rows = pd.concat([read_results(file) for file in files.values()])
-    print(format_summary(summarize(rows)).to_string(index=False))
+    by_hand = {"category": category, "device": device}
+    given = dict(parameter) | {name: value for name, value in by_hand.items() if value}
+    book = the_book()
+    chosen_parameters(book, [book.find("07")], profile, given)  # refuses a name that the chapter does not have
+    asked = choose(book, "07", profile, given)
+    bench = _bench(asked, profile, data, runs)
+    oracle = {name: asked.values[f"oracle_{name}"] for name in ("iterations", "points", "rate")}
+    judge = functools.partial(
+        evaluate_category,
+        split=asked.values["split"],
+        oracle=validated(OracleConfig, {**oracle, "seed": asked.values["seed"]}),
+        draws=asked.values["draws"],
+    )
+    rows = pd.concat([read_results(file) for file in bench.each(judge).values()])
+    print(format_summary(summarize(rows, bench.seed)).to_string(index=False))
 
 
 def reconstruct(
@@ -254,18 +260,28 @@ def reconstruct(
     print(f"{output}: {len(mesh.faces)} triangles")
 
 
-def config_of(profile: str) -> CollectionConfig:
+def _bench(asked: Chosen, profile: str, data: Path | None, runs: Path | None) -> "Bench":
+    """The bench that a chapter's parameters ask for, in other folders if they are given.
+
+    Raises:
+        StoreError: There are no shapes; a chapter makes them, and a wrong name shall not.
+    """
+    from tpl.study.bench import Bench
+
+    folder, values = data or asked.data, asked.values
+    if not is_collection(folder):
+        raise StoreError(f"no prepared shapes in {folder}: run `tpl prepare --profile {profile}`, or name the folder")
+    resolution = values.get("resolution", 64)
+    return Bench.open(folder, runs or asked.runs, values["category"], "", values["device"], resolution, values["seed"])
+
+
+def _config_of(profile: str) -> CollectionConfig:
     """What a profile's chapter of shapes asks for; without the book, the library's own amounts: those of `quick`.
 
     Raises:
         BookError: Another profile is asked for, and there is no book; or there is no such profile.
     """
-    if _without_book(profile):
-        return CollectionConfig()
-    values = _shapes_of_profile(profile)
-    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "validation", "test")}
-    amounts = {name: values[name] for name in PrepareConfig.model_fields if name in values}
-    return CollectionConfig.model_validate({**counts, "seed": values["seed"], "prepare": amounts})
+    return CollectionConfig() if _without_book(profile) else collection_config(_shapes_of_profile(profile))
 
 
 def _data_of_profile(profile: str) -> str:
@@ -278,9 +294,7 @@ def _without_book(profile: str) -> bool:
 
 
 def _shapes_of_profile(profile: str) -> dict[str, Any]:
-    book = the_book()
-    chapter = book.find("01")
-    return parameters(chapter) | chosen_parameters(book, [chapter], profile, {})[chapter.name]
+    return choose(the_book(), "01", profile, {}).values
 
 
 def _asked_profile(arguments: list[str]) -> str:
@@ -288,18 +302,6 @@ def _asked_profile(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--profile", default=DEFAULT_PROFILE, nargs="?")
     return parser.parse_known_args(arguments)[0].profile or DEFAULT_PROFILE
-
-
-def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """`{"model.warp_steps": 4}` as `{"model": {"warp_steps": 4}}`."""
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        *groups, field = name.split(".")
-        inner = result
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[field] = value
-    return result
 
 
 COMMANDS = {
@@ -321,7 +323,7 @@ def main() -> None:
     try:
         commands = dict(COMMANDS)
         if sys.argv[1:2] == ["prepare"]:
-            commands["prepare"] = functools.partial(prepare, config=config_of(_asked_profile(sys.argv[2:])))
+            commands["prepare"] = functools.partial(prepare, config=_config_of(_asked_profile(sys.argv[2:])))
         tyro.extras.subcommand_cli_from_dict(commands, prog="tpl", description=__doc__)
     except OutOfTime as error:
         print(f"tpl: {error}", file=sys.stderr)

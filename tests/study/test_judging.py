@@ -34,6 +34,7 @@ from tpl.study.methods import (
     EndToEnd,
     Method,
 )
+from tpl.study.phases import PHASES
 from tpl.study.trainings import (
     contrast_category,
     embed_category,
@@ -223,16 +224,17 @@ def test_the_command_line_trains_an_arm_from_its_own_start(experiment, monkeypat
     bench, _ = experiment
     asked = {}
 
-    def train_nothing(bench, **arguments):
-        asked[bench.category] = arguments
+    def train_nothing(bench, config):
+        asked[bench.category] = config
         return bench.folder / "end_to_end"
 
-    monkeypatch.setattr("tpl.study.trainings.end_to_end_category", train_nothing)
+    assert getattr(PHASES[phase].train, "keywords", {}).get("method", END_TO_END) == method
+    monkeypatch.setitem(PHASES, phase, replace(PHASES[phase], train=train_nothing))
     given = [("model.warp_hidden", "16"), ("trunk_rate", "0.01")]
-    train(phase, "sofas", bench.collection.folder, bench.runs, "authors", given, "cpu")
-    (arguments,) = asked.values()
-    config = arguments["config"]
-    assert (config.start, arguments["method"], config.trunk) == (start, method, "frozen")
+    where = dict(category="sofas", data=bench.collection.folder, runs=bench.runs, device="cpu")
+    train(phase, **where, preset="authors", parameter=given)
+    (config,) = asked.values()
+    assert (config.start, config.trunk) == (start, "frozen")
     assert config.model.warp_hidden == 16 and config.trunk_rate == 0.01
     assert "sofas" in capsys.readouterr().out
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError, Chapter, Value
+from tpl.book.hyperparameters import GIVEN
 from tpl.book.manifest import SCENES, _entry, read_manifest, record
 from tpl.book.pairs import check_pair
 from tpl.book.parameters import chosen_parameters
@@ -92,7 +93,7 @@ def run_chapters(
                     f"the {minutes:g} minutes are over before {chapter.name}: the same command goes on with it"
                 )
             start = time.perf_counter()
-            _execute(book, chapter, chosen[chapter.name], folder, deadline)
+            _execute(book, chapter, chosen[chapter.name], folder, deadline, list(given or {}))
             seconds = time.perf_counter() - start
             record(folder, chapter, profile, chosen[chapter.name], seconds)
             say(f"      {seconds:.0f} s")
@@ -100,7 +101,12 @@ def run_chapters(
 
 
 def _execute(
-    book: Book, chapter: Chapter, values: dict[str, Value], folder: Path, deadline: float | None = None
+    book: Book,
+    chapter: Chapter,
+    values: dict[str, Value],
+    folder: Path,
+    deadline: float | None = None,
+    given: Sequence[str] = (),
 ) -> None:
     import nbclient.exceptions
     import papermill
@@ -113,6 +119,7 @@ def _execute(
     scenes.mkdir(parents=True)
     variables = {
         FOLDER_VARIABLE: str(scenes.resolve()),
+        GIVEN: " ".join(given),
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, whatever kernels the user has elsewhere
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the debugger of ipykernel warns in the first output
         **({} if deadline is None else {DEADLINE: str(deadline)}),
@@ -166,7 +173,7 @@ def _finished(folder: Path, chapter: Chapter, profile: str, values: Mapping[str,
     kept, now = read_manifest(folder).get(chapter.name), _entry(chapter, profile, values, 0.0)
     if kept is None or not (folder / f"{chapter.name}.ipynb").exists():
         return ""
-    same = ("profile", "source", "library", "parameters", "versions", "device")
+    same = ("profile", "source", "library", "parameters", "changed", "versions", "device")
     return kept["finished"] if all(kept[key] == now[key] for key in same) else ""
 
 

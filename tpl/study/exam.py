@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import joblib
 import numpy as np
 import trimesh
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from tpl.dataset.collection import Collection
@@ -119,15 +119,14 @@ class Gallery:
         """Rows of the shapes of phase 1 whose learnt codes are nearest."""
         return nearest_by_code(codes, self.learnt)
 
-    def answers(self, rows: Iterable[int]) -> list[Answer]:
+    def answers(self, rows: Int[np.ndarray, " n"]) -> list[Answer]:
         """The training shapes of these rows as answers; each is loaded once."""
-        rows = [int(row) for row in rows]
-        missing = [row for row in dict.fromkeys(rows) if row not in self.meshes]
+        missing = [row for row in dict.fromkeys(rows.tolist()) if row not in self.meshes]
         seen: Any = joblib.Parallel(n_jobs=self.bench.jobs)(
             joblib.delayed(_try_what_is_seen)(self.shapes[row], self.store) for row in missing
         )
         self.meshes.update(zip(missing, seen, strict=True))
-        return [Answer(self.meshes[row], self.shapes[row].id) for row in rows]
+        return [Answer(self.meshes[row], self.shapes[row].id) for row in rows.tolist()]
 
 
 def split_views(shapes: list[Shape], store: Store, draws: int, seed: int) -> tuple[np.ndarray, list[str]]:

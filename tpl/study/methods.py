@@ -2,15 +2,16 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import joblib
+import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from tpl.dataset.batches import SDFTable
@@ -105,7 +106,7 @@ class Retrieval(Method):
         return ""
 
     @abstractmethod
-    def choose(self, exam: Exam) -> Iterable[int]:
+    def choose(self, exam: Exam) -> Int[np.ndarray, " views"]:
         """The rows of the gallery's shapes that answer the exam's views, all in one row."""
 
     def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
@@ -117,21 +118,21 @@ class Retrieval(Method):
 class PixelNeighbour(Retrieval):
     """The shape whose 32 x 32 grey picture is nearest."""
 
-    def choose(self, exam: Exam) -> Iterable[int]:
+    def choose(self, exam: Exam) -> Int[np.ndarray, " views"]:
         return exam.gallery.nearest_to_images(exam.flat)
 
 
 class CodeNeighbour(Retrieval):
     """The shape whose predicted code is nearest."""
 
-    def choose(self, exam: Exam) -> Iterable[int]:
+    def choose(self, exam: Exam) -> Int[np.ndarray, " views"]:
         return exam.gallery.nearest_to_codes(exam.best_codes)
 
 
 class CodedNeighbour(Retrieval):
     """The shape of phase 1 whose learnt code is nearest."""
 
-    def choose(self, exam: Exam) -> Iterable[int]:
+    def choose(self, exam: Exam) -> Int[np.ndarray, " views"]:
         return exam.gallery.nearest_coded(exam.best_codes)
 
 

@@ -1,0 +1,170 @@
+"""The trainings by name, and the one way from a chapter's parameters to the configuration of one.
+
+A parameters cell holds the defaults, a profile what differs, a preset what it settles; what was given by hand wins.
+"""
+
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tpl.models import DeepImplicitTemplateConfig
+from tpl.settings import SettingsError
+from tpl.study.bench import Bench
+from tpl.study.methods import ENCODER_SDF, END_TO_END_CONTRASTIVE, PHASE_1
+from tpl.study.trainings import contrast_category, embed_category, end_to_end_category, regress_category
+from tpl.training import (
+    ContrastiveConfig,
+    EmbeddingConfig,
+    EndToEndConfig,
+    RegressionConfig,
+    TrainingConfig,
+    contrastive_config,
+    embedding_config,
+    end_to_end_config,
+    regression_config,
+)
+from tpl.training.presets import CONTRASTIVE, EMBEDDING, END_TO_END, REGRESSION, UPRIGHT
+
+NO_PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "authors": {}, "fixed": {}}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training: whose parameters it has, what they mean to it, and what does it."""
+
+    chapter: str  # its number
+    kind: type[TrainingConfig]
+    make: Callable[..., Any]  # a configuration of a preset and of what changes it
+    train: Callable[[Bench, Any], Path]
+    presets: Mapping[str, Mapping[str, Any]]  # what each of them settles
+    named: Mapping[str, str] = field(default_factory=dict)  # fields whose parameter has a name of its own
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # fields that make it what it is: no parameter changes them
+    usual: Callable[[Mapping[str, Any], Bench], dict[str, Any]] = lambda parameters, bench: {}
+    """Fields that are no parameters of the chapter, as it wants them unless they are given by hand."""
+
+    def parameters(self, category: str) -> dict[str, str]:
+        """The parameter that each field of the configuration comes from, if the chapter has one of this name."""
+        found = {name: name for name in self.kind.model_fields if name not in self.fixed} | dict(self.named)
+        if self.kind is EmbeddingConfig and category == "chairs":  # they vary most
+            found["epochs"] = "chairs_epochs"
+        return found
+
+
+PHASES = {
+    "embedding": Phase(
+        "03",
+        EmbeddingConfig,
+        embedding_config,
+        embed_category,
+        EMBEDDING,
+        {f"model.{name}": name for name in DeepImplicitTemplateConfig.model_fields},
+    ),
+    "encoder": Phase(
+        "04",
+        RegressionConfig,
+        regression_config,
+        regress_category,
+        REGRESSION,
+        {"encoder.width": "width"},
+        {**UPRIGHT, "sdf_weight": 0.0},
+    ),
+    "encoder_sdf": Phase(
+        "04",
+        RegressionConfig,
+        regression_config,
+        partial(regress_category, method=ENCODER_SDF),
+        NO_PRESETS,  # ours alone
+        {"encoder.width": "width", "epochs": "epochs_sdf"},
+    ),
+    "contrastive": Phase(
+        "05",
+        ContrastiveConfig,
+        contrastive_config,
+        contrast_category,
+        CONTRASTIVE,
+        {"encoder.width": "width"},
+        usual=lambda parameters, bench: {"log_every": max(1, parameters["epochs"] // 10)},
+    ),
+    "end_to_end": Phase(
+        "06",
+        EndToEndConfig,
+        end_to_end_config,
+        end_to_end_category,
+        END_TO_END,
+        {"encoder.width": "width"},
+        usual=lambda parameters, bench: {"log_every": 10, "start": "random", **_sizes_of_phase_1(bench)},
+    ),
+    "end_to_end_contrastive": Phase(
+        "06",
+        EndToEndConfig,
+        end_to_end_config,
+        partial(end_to_end_category, method=END_TO_END_CONTRASTIVE),
+        END_TO_END,
+        {"encoder.width": "width"},
+        usual=lambda parameters, bench: {"log_every": 10, "start": "contrastive", **_sizes_of_phase_1(bench)},
+    ),
+}
+"""By the names of the command line."""
+
+PLACES = {"category", "data", "runs", "source", "preset", "device", "processes"}
+"""Parameters that say what is trained on what, and where: no fields of a configuration."""
+
+
+def configure(
+    phase: str, parameters: Mapping[str, Any], bench: Bench, given: Container[str] = frozenset()
+) -> TrainingConfig:
+    """The configuration of a training, wherever it is asked for.
+
+    Args:
+        phase: Which training, of `PHASES`.
+        parameters: Of its chapter, with a profile's values and those given by hand in place; and fields that the
+            chapter has no parameter for, as `inside_share` or `encoder.head_layers`.
+        bench: Of the category; a later phase takes from it the sizes of phase 1.
+        given: The names that were given by hand: against these a preset settles nothing.
+
+    Raises:
+        SettingsError: A name does not exist or a value is wrong; there is no such preset.
+        RunError: A training that this one builds on is missing.
+    """
+    spec, preset = PHASES[phase], parameters.get("preset", "fixed")
+    settled = () if preset == "fixed" else spec.presets.get(preset, ())
+    fields = spec.parameters(bench.category)
+    chosen = spec.usual(parameters, bench)
+    for name, parameter in fields.items():
+        if parameter in parameters and (name not in settled or parameter in given):
+            chosen[name] = parameters[parameter]
+    chosen |= {name: value for name, value in parameters.items() if "." in name}
+    return spec.make("fixed" if spec.presets is NO_PRESETS else preset, **nested({**chosen, **spec.fixed}))
+
+
+def check_given(phase: str, given: Iterable[str], categories: tuple[str, ...]) -> None:
+    """Refuses names given by hand that the training of none of these categories would look at.
+
+    Raises:
+        SettingsError: The name, and those that there are.
+    """
+    known = {name for category in categories for name in PHASES[phase].parameters(category).values()}
+    for name in given:
+        if name not in known | PLACES and "." not in name:
+            names = ", ".join(sorted(known))
+            raise SettingsError(f"{name} is no setting of {phase}, which would pass over it; there are {names}")
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"model.warp_steps": 4}` as `{"model": {"warp_steps": 4}}`."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        *groups, last = name.split(".")
+        inner = result
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[last] = value
+    return result
+
+
+def _sizes_of_phase_1(bench: Bench) -> dict[str, Any]:
+    """A decoder that begins anew has the sizes of phase 1's, and the encoder codes of that length."""
+    model = bench.run(PHASE_1).config()["model"]
+    return {f"model.{name}": value for name, value in model.items()} | {"encoder.latent_dim": model["latent_dim"]}
