@@ -18,6 +18,7 @@ from tpl.book.parameters import chosen_parameters, parameters
 from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import Collection, CollectionConfig, is_collection, open_collection
 from tpl.dataset.prepare import PrepareConfig
+from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
 from tpl.errors import OutOfTime
 from tpl.files import beside, check_file, write_file
@@ -78,6 +79,8 @@ def prepare(
         if reason:
             print(f"{status}: {shape_id}: {reason}")
     print(f"a row a shape: {folder / 'report.csv'}")
+    if not {"made", "kept"} & set(report["status"]):
+        raise StoreError(f"none of {len(report)} shapes can be used; {folder / 'report.csv'} says why of each")
 
 
 def data(
@@ -278,7 +281,13 @@ def _shapes_of_profile(profile: str) -> dict[str, Any]:
 
 
 def _opened(data: Path, category: str) -> tuple[Collection, list[str]]:
-    """A collection and those of the categories asked for that it has, with what it lacks of them prepared."""
+    """A collection and those of the categories asked for that it has, with what it lacks of them prepared.
+
+    Raises:
+        StoreError: The folder is none: where its name is misspelt, hundreds of shapes would be made.
+    """
+    if not is_collection(data):
+        raise StoreError(f"no shapes lie in {data}: name the folder of a collection, or make one by `tpl prepare`")
     categories = open_collection(data).categories(category)
     return open_collection(data, categories), categories
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.dataset.collection import Collection
-from tpl.models import imagenet_trunk
+from tpl.models import WeightsUnavailable, imagenet_trunk
 from tpl.settings import SettingsError
 from tpl.shapes import Shape
 from tpl.study.methods import ENCODER, END_TO_END, FOLDERS
@@ -145,7 +145,7 @@ def missing_starts(
         try:
             starting_trunk(start, category, runs, width, device)
             reasons[start] = ""
-        except (RunError, SettingsError, RuntimeError) as error:  # WeightsUnavailable is the last
+        except (RunError, SettingsError, WeightsUnavailable) as error:
             reasons[start] = str(error)
     return reasons
 
