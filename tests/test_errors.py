@@ -8,21 +8,27 @@ from tpl.chapters.latent_space.measures import LatentSpaceError
 from tpl.dataset.store import StoreError
 from tpl.errors import PlainError
 from tpl.evaluation.results import ResultsError
+from tpl.files import BusyError, OutputError
 from tpl.meshes import MeshError
+from tpl.models import WeightsUnavailable
 from tpl.photos import FetchError, ImageError
 from tpl.settings import SettingsError
-from tpl.training import RunError
+from tpl.training import RunError, TrainingInterrupted
 
 PLAIN = [
     BookError,
+    BusyError,
     FetchError,
     ImageError,
     LatentSpaceError,
     MeshError,
+    OutputError,
     ResultsError,
     RunError,
     SettingsError,
     StoreError,
+    TrainingInterrupted,
+    WeightsUnavailable,
 ]
 
 

@@ -131,6 +131,7 @@ def test_code_prior_is_the_mean_norm_and_latent_l1_the_mean_difference():
     codes = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
     assert code_prior(codes) == pytest.approx(3.0)
     assert latent_l1(codes, torch.zeros(2, 2)) == pytest.approx(2.0)
+    assert latent_l1(codes, torch.zeros(2, 2), torch.tensor([1.0, 0.0])) == pytest.approx((3 + 4) / 2 / 2)
 
 
 def test_one_sided_truncation_is_its_formula_and_always_pulls_a_wrong_prediction_back():

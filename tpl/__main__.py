@@ -84,6 +84,8 @@ def prepare(
         if reason:
             print(f"{status}: {shape_id}: {reason}")
     print(f"a row a shape: {folder / 'report.csv'}")
+    if not {"made", "kept"} & set(report["status"]):
+        raise StoreError(f"none of {len(report)} shapes can be used; {folder / 'report.csv'} says why of each")
 
 
 def data(

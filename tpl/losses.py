@@ -104,9 +104,21 @@ def code_prior(latent: Float[Tensor, "shapes dim"]) -> Float[Tensor, ""]:
     return latent.norm(dim=-1).mean()
 
 
-def latent_l1(predicted: Float[Tensor, "views dim"], target: Float[Tensor, "views dim"]) -> Float[Tensor, ""]:
-    """Mean absolute difference between the encoder's codes and the shapes' (Eq. 10)."""
-    return (predicted - target).abs().mean()
+def latent_l1(
+    predicted: Float[Tensor, "views dim"],
+    target: Float[Tensor, "views dim"],
+    counted: Float[Tensor, " views"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean absolute difference between the encoder's codes and the shapes' (Eq. 10).
+
+    Args:
+        predicted: By the encoder.
+        target: Of phase 1.
+        counted: How much a view counts in the mean over all of them: 0 where its shape has no code. All count 1 if not
+            given.
+    """
+    error = (predicted - target).abs().mean(dim=1)
+    return (error if counted is None else counted * error).mean()
 
 
 def nt_xent_loss(

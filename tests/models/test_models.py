@@ -188,6 +188,20 @@ def test_formulas_for_a_compiler_are_those_of_the_kernels(dtype, zero):
     torch.testing.assert_close(lstm.fused_backward(state, *kept), lstm.backward(state, *kept), **close)
 
 
+@pytest.mark.parametrize("backward", [lstm.backward, lstm.fused_backward])
+def test_the_gradient_at_the_hidden_state_is_limited_to_ten_and_untouched_below(backward):
+    """As in the published network: `state.register_hook(lambda gradient: gradient.clamp(-10, 10))`."""
+    gates, cell = torch.rand(6, 12) - 0.5, torch.rand(6, 3) - 0.5
+    _, _, activated, squashed = lstm.forward(gates.clone(), cell)
+    limited = torch.tensor([-10.0, -10.0, -9.9, 9.9, 10.0, 10.0])[:, None].expand(6, 3)
+    beyond = torch.tensor([-1000.0, -10.1, -9.9, 9.9, 10.1, 1000.0])[:, None].expand(6, 3)
+    small = limited / 100  # no limit is near
+    found, at_limit, of_small = (backward(state, None, activated, squashed, cell) for state in (beyond, limited, small))
+    for one, other, tiny in zip(found, at_limit, of_small, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+        torch.testing.assert_close(one, 100 * tiny, rtol=1e-4, atol=1e-6)
+
+
 def test_the_fraction_is_tanh_to_less_than_bfloat16_keeps():
     values = torch.linspace(-12, 12, 100_001, dtype=torch.float64)
     found = lstm.tanh_by_fraction(values)

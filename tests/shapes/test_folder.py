@@ -1,6 +1,7 @@
 """Your own meshes: what a folder is taken to hold, how it is divided, and that it can be prepared."""
 
 import pickle
+import sys
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from tpl.__main__ import main
 from tpl.__main__ import prepare as tpl_prepare
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
@@ -240,6 +242,26 @@ def test_a_folder_is_prepared_and_says_what_it_is(tmp_path, capsys):
     write(meshes, "c.stl", mesh=trimesh.creation.icosphere(1))  # another mesh under the old name is made again
     report = open_collection(data).prepare(["chairs"], jobs=1).set_index("shape_id")
     assert report.status.to_dict() == {"a": "kept", "b-b": "kept", "c": "made"}
+
+
+def test_a_command_that_could_prepare_nothing_fails(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine").mkdir()
+    for name in ("a.obj", "b.obj"):
+        (tmp_path / "mine" / name).write_text("v 0 0 0\n")
+    given = ["--folder", "mine", "--category", "chairs", "--data", "data", "--jobs", "1"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tpl", "prepare", *given])
+    with pytest.raises(SystemExit, match=r"^tpl: none of 2 shapes can be used; data/report.csv says why of each$"):
+        main()
+    assert "failed: a: " in capsys.readouterr().out and (tmp_path / "data" / "report.csv").exists()
+
+
+@pytest.mark.parametrize("command", [["train", "embedding"], ["evaluate"]])
+def test_a_misspelt_data_folder_is_refused_and_not_made(tmp_path, monkeypatch, command):
+    monkeypatch.setattr(sys, "argv", ["tpl", *command, "--data", str(tmp_path / "qiuck"), "--device", "cpu"])
+    with pytest.raises(SystemExit, match="no shapes lie in .*qiuck: name the folder of a collection, or make one by"):
+        main()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shape_of_a_folder_travels_to_other_processes(tmp_path):

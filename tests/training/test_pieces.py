@@ -329,8 +329,9 @@ def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path, monkeypatch, t
     timed(9.0 if first == "bf16" else 0.1)
     resumed = train_embedding(balls(), config, tmp_path / "run", "balls", progress=False)
     assert RunFolder(tmp_path / "run").facts()["precision"] == first
-    asked = config.model_copy(update={"precision": first})
-    assert torch.equal(resumed.codes, train_embedding(balls(), asked, progress=False).codes)
+    for asked in ("bf16", "fp32"):
+        alone = train_embedding(balls(), config.model_copy(update={"precision": asked}), progress=False)
+        assert torch.equal(resumed.codes, alone.codes) == (asked == first)
 
 
 def test_a_second_training_in_a_folder_is_refused_and_disturbs_nothing(tmp_path):

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tpl.dataset.batches import SDFTable, ViewTable
+from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable
 from tpl.geometry.primitives import sphere
 from tpl.losses import curriculum_l1
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, EncoderConfig
@@ -42,6 +42,7 @@ from tpl.training import (
 from tpl.training.denormals import denormals_flushed
 from tpl.training.embedding import (
     EmbeddingObjective,
+    EmbeddingRun,
     decoder_groups,
     draw_rows,
     output_steps,
@@ -52,6 +53,7 @@ from tpl.training.embedding import (
 from tpl.training.loop import Group, TrainingConfig, rate_factor
 from tpl.training.precision import half_precision
 from tpl.training.presets import embedding_config, regression_config
+from tpl.training.regression import RegressionObjective
 from tpl.training.sharing import ShareError
 from tpl.training.side_by_side import training_device
 from tpl.training.states import latest_state
@@ -619,6 +621,37 @@ def test_a_wrong_parameter_is_refused_by_name(arguments, sentence):
         embedding_config(**arguments)
     assert sentence in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("done", "uses_sdf"), [(0.0, False), (0.59, False), (0.6, True), (1.0, True)])
+def test_eq_10_and_our_variant_weigh_their_terms(done, uses_sdf):
+    """Against the formulas in loops: Eq. 10 over the shapes with a code, and the truncated L1 of the decoder's SDF."""
+    torch.manual_seed(0)
+    codes, decoder = torch.randn(2, 4), DeepImplicitTemplate(MODEL)
+    config = RegressionConfig(
+        encoder=EncoderConfig(latent_dim=4, width=8),
+        latent_weight=3.0,
+        sdf_weight=7.0,
+        sdf_from=0.6,
+        sdf_latent_weight=0.5,
+        truncation=0.2,
+    )
+    objective = RegressionObjective(EmbeddingRun(decoder, codes, pd.DataFrame()), config).eval()
+    shapes = [1, 2, 0]  # the second has no code
+    batch = ViewSDFBatch(torch.rand(3, 3, 32, 32), torch.rand(3, 5, 3), torch.rand(3, 5) - 0.5, torch.tensor(shapes))
+    terms = objective(batch, done)
+    predicted = objective.encoder(batch.image)
+    latent = sum((predicted[view] - codes[shape]).abs().sum().item() / 4 for view, shape in [(0, 1), (2, 0)]) / 3
+    assert terms["latent"].item() == pytest.approx((0.5 if uses_sdf else 3.0) * latent, rel=1e-5)
+    assert ("sdf" in terms) == uses_sdf
+    if uses_sdf:
+        total = 0.0
+        found = decoder.eval()(batch.points, predicted)
+        for f, s in zip(found.flatten().tolist(), batch.sdf.flatten().tolist(), strict=True):
+            seen = max(f, -0.2) if s <= -0.2 else min(f, 0.2) if s >= 0.2 else f
+            beyond = (s <= -0.2 and f <= -0.2) or (s >= 0.2 and f >= 0.2)
+            total += 0.0 if beyond else abs(seen - min(max(s, -0.2), 0.2))
+        assert terms["sdf"].item() == pytest.approx(7.0 * total / found.numel(), rel=1e-5)
 
 
 def test_views_and_samples_must_be_of_the_same_shapes(embedding):

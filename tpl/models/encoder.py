@@ -14,6 +14,7 @@ from torchvision.models import ResNet18_Weights
 from torchvision.models.resnet import BasicBlock
 
 from tpl.dataset.batches import constant
+from tpl.errors import PlainError
 from tpl.settings import SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -21,7 +22,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 PATIENCE = 20.0  # seconds until a download that does not answer is given up
 
 
-class WeightsUnavailable(RuntimeError):
+class WeightsUnavailable(PlainError):
     """Weights of others are neither on this machine nor to be had; the message says where to put the file."""
 
 

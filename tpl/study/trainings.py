@@ -7,7 +7,7 @@ from typing import get_args
 from torch import nn
 
 from tpl.dataset.batches import SDFTable, ViewTable
-from tpl.models import imagenet_trunk
+from tpl.models import WeightsUnavailable, imagenet_trunk
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER, ENCODERS, END_TO_END, PHASE_1
@@ -118,7 +118,7 @@ def missing_starts(bench: Bench, width: int, starts: Sequence[str] = get_args(St
         try:
             starting_trunk(bench, start, width)
             reasons[start] = ""
-        except (RunError, SettingsError, RuntimeError) as error:  # WeightsUnavailable is the last
+        except (RunError, SettingsError, WeightsUnavailable) as error:
             reasons[start] = str(error)
     return reasons
 

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable, color_jitter, random_affine
-from tpl.losses import curriculum_l1
+from tpl.losses import curriculum_l1, latent_l1
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import EmbeddingRun, draw_rows
 from tpl.training.loop import Group, TrainingConfig
@@ -89,9 +89,8 @@ class RegressionObjective(nn.Module):
         config = self.config
         decoder, codes = self._frozen
         latent = self.encoder(batch.image)
-        has_code = (batch.index < len(codes)).float()
-        error = (latent - codes[batch.index.clamp(max=len(codes) - 1)]).abs().mean(dim=1)
-        latent_term = (has_code * error).mean()  # Eq. 10 over the shapes that have a code
+        target, has_code = codes[batch.index.clamp(max=len(codes) - 1)], (batch.index < len(codes)).float()
+        latent_term = latent_l1(latent, target, has_code)  # Eq. 10 over the shapes that have a code
         if not uses_decoder(config, done):
             return {"latent": config.latent_weight * latent_term}
         predicted = decoder(batch.points, latent)
