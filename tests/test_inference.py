@@ -81,7 +81,7 @@ def test_the_oracle_starts_at_codes_of_the_deviation_that_it_is_told():
 def test_a_code_is_the_same_whether_fitted_alone_or_beside_others(balls):
     """The prior pulls each code as hard as its own samples do: the number of shapes fitted at once is no weight."""
     model, _ = balls
-    config = OracleConfig(iterations=200, points=512, rate=2e-2, prior=0.3)
+    config = OracleConfig(iterations=120, points=256, rate=2e-2, prior=0.3)
     alone = fit_codes(model, samples_of_balls(0.65), config)[0]
     free = fit_codes(model, samples_of_balls(0.65), config.model_copy(update={"prior": 0.0}))[0]
     assert alone.norm() < 0.8 * free.norm()  # the prior has something to say
