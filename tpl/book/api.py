@@ -91,7 +91,8 @@ class Reference:
                 inner += ["", *self._entry(module, member, explained, node)]
             made = next((one for one in node.body if isinstance(one, Function) and one.name == "__init__"), None)
             arguments = self._signature(module, made, bound=True)[0] if made else ""
-            kind = "exception" if node.name.endswith(("Error", "Unavailable", "OutOfTime")) else "class"
+            raised = any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
+            kind = "exception" if raised else "class"
             return _directive(kind, f"{node.name}{arguments}", [], inner)
         if isinstance(node, Function):
             decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
