@@ -100,6 +100,7 @@ def test_what_a_page_shows_and_in_which_words(package):
         ".. code-block:: text\n\n    data/a.npz     the first\n    data/bb.npz    the second",
     ):
         assert line in page, line
+    assert ".. py:exception:: Refused" in Reference(package).pages()["errors"]
     assert "HIDDEN" not in page and "_private" not in page and "Not shown" not in page
 
 

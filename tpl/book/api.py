@@ -52,14 +52,15 @@ class Reference:
 
     def _source(self, module: str, name: str) -> str:
         """Where a thing is defined that a module defines or imports from another."""
-        if f"{module}.{name}" in self.known | self.trees.keys():
-            return f"{module}.{name}"
+        full = f"{module}.{name}"
+        if full in self.known or full in self.trees:
+            return full
         for node in self.trees[module].body:
             if isinstance(node, ast.ImportFrom) and node.module in self.trees:
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
                         return self._source(node.module, alias.name)
-        return f"{module}.{name}"
+        return full
 
     def found(self, module: str, name: str) -> str | None:
         """The dotted name of what a name means in a module; none if it is not of this library."""
@@ -91,7 +92,8 @@ class Reference:
                 inner += ["", *self._entry(module, member, explained, node)]
             made = next((one for one in node.body if isinstance(one, Function) and one.name == "__init__"), None)
             arguments = self._signature(module, made, bound=True)[0] if made else ""
-            kind = "exception" if node.name.endswith(("Error", "Unavailable", "OutOfTime")) else "class"
+            raised = any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
+            kind = "exception" if raised else "class"
             return _directive(kind, f"{node.name}{arguments}", [], inner)
         if isinstance(node, Function):
             decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
@@ -105,7 +107,7 @@ class Reference:
             kind = "method" if owner else "function"
             return _directive(kind, f"{node.name}{arguments}{arrow}", options, self._text(module, words))
         name, annotation, value = _assigned(node)
-        if not owner and _is_type(name):  # or types in signatures would not find it
+        if not owner and _is_type(name):
             shown = [f":canonical: {self._annotation(module, value)}"] if value and not _is_made(value) else []
             return _directive("type", name, shown, self._text(module, words))
         options = [f":type: {self._annotation(module, annotation)}"] if annotation else []
