@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,9 +108,9 @@ def protocol_table(rows: pd.DataFrame, again: pd.Series | None = None) -> pd.Dat
         of_book = distances[BOOK.name]
         for name, values in distances.items():
             of_protocol = rows.loc[(rows["category"] == category) & (rows["protocol"] == name)]
-            other = values
+            other: Any = values
             if name == BOOK.name:
-                other = None if again is None else again[category]  # pyright: ignore
+                other = None if again is None else again[category]
             tables.append(
                 {
                     "category": category,
