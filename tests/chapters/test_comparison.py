@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison, conclusions, every_shape, unbroken
+from tpl.evaluation.rows import WORST
 from tpl.evaluation.summary import summarize
 
 
@@ -79,6 +80,11 @@ def test_kinds_stand_hardest_first_and_a_failure_counts_as_the_worst():
     ]
     with_random = by_kind(pd.DataFrame(rows), ["encoder"])
     assert with_random.set_index("kind").loc["frame", "encoder"] == "3.00"
+
+
+def test_where_nothing_succeeds_a_kind_has_the_worst_there_can_be():
+    made = by_kind(pd.DataFrame([row("a", None, "encoder")]), ["encoder"])
+    assert made["encoder"].tolist() == [f"{1000 * WORST:.2f}"]
 
 
 def test_every_shape_stands_once_the_worst_first_and_a_failure_before_all():

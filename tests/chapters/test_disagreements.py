@@ -18,8 +18,8 @@ from tpl.chapters.paper_and_code.disagreements import (
     choose,
     effects,
     measure,
+    measured_file,
     read_measured,
-    results_file,
     t_interval,
     trials_of,
 )
@@ -170,7 +170,7 @@ def test_a_switch_is_measured_once_then_read_and_what_is_shared_is_trained_once(
     ]
     assert np.isfinite(measured[list(OF_PHASE["embedding"])].to_numpy()).all()
     files = {path: path.stat().st_mtime_ns for path in fresh.runs.rglob("*") if path.is_file()}
-    assert len(list(fresh.runs.rglob("trials/*.json"))) == 4 and results_file(both[0], fresh) in files
+    assert len(list(fresh.runs.rglob("trials/*.json"))) == 4 and measured_file(both[0], fresh) in files
     again = measure(both, fresh)
     pd.testing.assert_frame_equal(again[:4], measured)
     assert len(list(fresh.runs.rglob("trials/*.json"))) == 6  # two of the second switch's four were there
@@ -192,7 +192,7 @@ def test_interrupted_it_goes_on_and_ends_with_the_same_numbers(fresh, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         measure(rows, fresh)
     done = {kept_trial(key, fresh): kept_trial(key, fresh).stat().st_mtime_ns for key in calls[:2]}
-    assert not results_file(rows[0], fresh).exists()
+    assert not measured_file(rows[0], fresh).exists()
     interrupted = measure(rows, fresh)
     assert len(calls) == 5 and {path: path.stat().st_mtime_ns for path in done} == done
     assert {trial_key(trial, fresh) for trial in trials_of(rows[0], fresh).values()} == set(calls)

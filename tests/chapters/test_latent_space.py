@@ -20,10 +20,10 @@ from tpl.chapters.latent_space.measures import (
     interpolate,
     interpolated_meshes,
     kind_of,
+    known_encoders,
     mean_by_bin,
     probe_kinds,
     score_all_views,
-    trained_methods,
     view_codes,
     view_invariance,
 )
@@ -119,8 +119,8 @@ def test_what_is_not_there_is_named(trained):
     bare = copy(trained)
     bare.arms = {}
     with pytest.raises(LatentSpaceError, match="no encoder is trained for chairs .*: run chapter 04"):
-        trained_methods(bare)
-    assert trained_methods(trained) == [ENCODER]
+        known_encoders(bare)
+    assert known_encoders(trained) == [ENCODER]
     with pytest.raises(LatentSpaceError, match="no views, or not equally many"):
         view_codes(trained, ENCODER, [])
     with pytest.raises(LatentSpaceError, match=r"20 test chairs asked for, and 1 are prepared in .*: ask for fewer"):
@@ -287,7 +287,7 @@ def test_a_path_between_codes_of_an_arm_goes_through_its_own_decoder(trained):
         larger.template.last.bias -= 0.05
     both = copy(trained)
     both.arms = {**trained.arms, END_TO_END: Reconstructor(trained.arms[ENCODER].encoder, larger, torch.zeros(0, 4))}
-    both._own_weights = {END_TO_END: "the larger one"}
+    both._weights = {**trained._weights, "end_to_end": "the larger one"}
     first, second = trained.embedding.codes
     of_arm = interpolated_meshes(both, first, second, 2, END_TO_END)
     of_phase_1 = interpolated_meshes(both, first, second, 2)

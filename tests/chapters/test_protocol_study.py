@@ -8,7 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from tpl.chapters.tables.protocol_study import (
-    COLUMNS,
+    PROTOCOL_COLUMNS,
     measure_category,
     pairs_in_order,
     plot_ranks,
@@ -119,7 +119,7 @@ def make_rows(distances, category="chairs"):
     """Rows of distances by protocol: {name: [of each shape]}."""
     factor = {protocol.name: protocol.factor for protocol in PROTOCOLS}
     rows = [
-        dict.fromkeys(COLUMNS, "")
+        dict.fromkeys(PROTOCOL_COLUMNS, "")
         | dict(category=category, shape_id=f"s{place}", protocol=name, distance=value)
         | dict(floor=0.001, factor=factor[name])
         for name, values in distances.items()

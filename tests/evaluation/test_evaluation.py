@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from tpl.evaluation.results import ResultsError, read_results, write_results
 from tpl.evaluation.retrieval import distance_to_nearest_other, nearest_by_code, nearest_by_pixels, nearest_by_surface
 from tpl.evaluation.rows import COLUMNS, WORST, Case, attempt, case_rng, evaluate_reconstruction, random_views
-from tpl.evaluation.summary import bootstrap_mean, format_summary, paired_difference, summarize
+from tpl.evaluation.summary import (
+    bootstrap_mean,
+    failures_as_worst,
+    format_summary,
+    paired_difference,
+    summarize,
+)
 from tpl.geometry.marching import EmptyShape, sample_mesh
 from tpl.metrics import chamfer_distance, sampling_floor
 
@@ -252,6 +258,13 @@ def test_where_nothing_succeeds_the_worst_possible_counts():
     assert summary["mean"] == summary["median"] == WORST
     opposite = np.array([[0.5, 0, 0]]), np.array([[-0.5, 0, 0]])
     assert chamfer_distance(*opposite) == WORST
+
+
+def test_the_worst_is_that_of_the_group_or_of_all_or_what_stands_for_it():
+    rows = pd.DataFrame({"chamfer": [0.1, np.nan, 0.3, np.nan, np.nan], "category": list("aabbc"), "all": 0})
+    assert failures_as_worst(rows, group="all").tolist() == [0.1, 0.3, 0.3, 0.3, 0.3]
+    assert failures_as_worst(rows).tolist() == [0.1, 0.1, 0.3, 0.3, WORST]
+    assert np.isnan(failures_as_worst(rows, nothing=np.nan)[4])
 
 
 @settings(deadline=None, max_examples=40)

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from tpl.look.scenes import CLAY, FOLDER_VARIABLE, MIME, libraries, mesh_scene, steps_scene
+from tpl.look.scenes import BARE, FOLDER_VARIABLE, MIME, libraries, mesh_scene, steps_scene
 from tpl.rendering.cameras import POSTER
 
 BLANK = np.full((8, 8, 3), 255, dtype=np.uint8)
@@ -47,7 +47,7 @@ def test_colors_of_faces_those_asked_for_and_clay():
     box = BOX.copy()
     box.visual.face_colors = np.c_[np.arange(12) * 20, np.zeros((12, 2)), np.full(12, 255)].astype(np.uint8)
     assert set(np.asarray(shown(box).visual.vertex_colors)[:, 0]) == set(range(0, 240, 20))
-    assert {tuple(color[:3]) for color in np.asarray(shown(BOX).visual.vertex_colors)} == {CLAY}
+    assert {tuple(color[:3]) for color in np.asarray(shown(BOX).visual.vertex_colors)} == {BARE}
     assert {tuple(c[:3]) for c in np.asarray(shown(box, color=(1, 2, 3)).visual.vertex_colors)} == {(1, 2, 3)}
 
 

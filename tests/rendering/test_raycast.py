@@ -5,7 +5,7 @@ from PIL import Image
 from skimage.measure import marching_cubes
 
 from tpl.rendering import FIXED, Camera, composite, contact_sheet, hard_camera, render_poster, render_view, render_views
-from tpl.rendering.raycast import Scene, corner_colors, corner_normals, irradiance, studio, to_srgb
+from tpl.rendering.raycast import RayMesh, corner_colors, corner_normals, irradiance, studio, to_srgb
 
 BALL = trimesh.creation.icosphere(subdivisions=4, radius=0.4)
 BOX = trimesh.creation.box((0.6, 0.4, 0.5))
@@ -160,7 +160,7 @@ def test_irradiance_under_a_roof_is_what_the_roof_leaves():
     ring = np.sqrt(1 - y**2)
     sky = np.stack([ring * np.cos(turn), y, ring * np.sin(turn)], axis=1)
     point, up = np.zeros((1, 3)), np.array([[0.0, 1.0, 0.0]])
-    direct, hidden = irradiance(Scene(roof), point, up, sky, np.full(len(sky), 2 / len(sky)))
+    direct, hidden = irradiance(RayMesh(roof), point, up, sky, np.full(len(sky), 2 / len(sky)))
     assert direct[0, 0] + hidden[0, 0] == pytest.approx(1, abs=1e-3)
     assert hidden[0, 0] == pytest.approx(form_factor, abs=2e-3)
 
@@ -190,7 +190,7 @@ def test_the_ground_shadow_is_black_lies_beside_the_mesh_and_leaves_it_alone():
 
 
 def test_crease_0_shows_facets_and_crease_180_a_ball():
-    scene = Scene(BALL)
+    scene = RayMesh(BALL)
     flat = corner_normals(scene, 0)
     assert flat == pytest.approx(np.repeat(scene.normals[:, None], 3, axis=1))
     round_ = corner_normals(scene, 180)
@@ -198,9 +198,9 @@ def test_crease_0_shows_facets_and_crease_180_a_ball():
 
 
 def test_a_crease_keeps_the_edges_of_a_box_and_rounds_a_prism():
-    box = Scene(BOX)
+    box = RayMesh(BOX)
     assert corner_normals(box, 35) == pytest.approx(np.repeat(box.normals[:, None], 3, axis=1))
-    prism = Scene(trimesh.creation.cylinder(radius=0.2, height=0.8, sections=24))  # edges of 15 degrees
+    prism = RayMesh(trimesh.creation.cylinder(radius=0.2, height=0.8, sections=24))  # edges of 15 degrees
     normals = corner_normals(prism, 35)
     side = np.abs(prism.normals[:, 2]) < 0.5
     outward = prism.triangles[side] * [1, 1, 0] / 0.2
@@ -211,7 +211,7 @@ def test_a_crease_keeps_the_edges_of_a_box_and_rounds_a_prism():
 def test_faces_need_no_common_vertices_to_look_smooth():
     apart = trimesh.Trimesh(BALL.triangles.reshape(-1, 3), np.arange(3 * len(BALL.faces)).reshape(-1, 3),
                             process=False)  # fmt: skip
-    assert corner_normals(Scene(apart), 35) == pytest.approx(corner_normals(Scene(BALL), 35))
+    assert corner_normals(RayMesh(apart), 35) == pytest.approx(corner_normals(RayMesh(BALL), 35))
 
 
 def test_a_ball_of_marching_cubes_looks_round():
@@ -222,7 +222,7 @@ def test_a_ball_of_marching_cubes_looks_round():
     outward = mesh.triangles / np.linalg.norm(mesh.triangles, axis=2, keepdims=True)
     ours, one_a_vertex = (
         np.degrees(np.arccos(np.clip((normals * outward).sum(axis=2), -1, 1))).max()
-        for normals in (corner_normals(Scene(mesh), 40), mesh.vertex_normals[mesh.faces])
+        for normals in (corner_normals(RayMesh(mesh), 40), mesh.vertex_normals[mesh.faces])
     )
     assert ours < 2.2
     assert one_a_vertex > 3.3  # degrees: so the clusters did matter

@@ -259,7 +259,7 @@ def test_a_command_that_could_prepare_nothing_fails(tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize("command", [["train", "embedding"], ["evaluate"]])
 def test_a_misspelt_data_folder_is_refused_and_not_made(tmp_path, monkeypatch, command):
     monkeypatch.setattr(sys, "argv", ["tpl", *command, "--data", str(tmp_path / "qiuck"), "--device", "cpu"])
-    with pytest.raises(SystemExit, match="no shapes lie in .*qiuck: name the folder of a collection, or make one by"):
+    with pytest.raises(SystemExit, match="no prepared shapes in .*qiuck: run `tpl prepare"):
         main()
     assert list(tmp_path.iterdir()) == []
 

@@ -13,7 +13,7 @@ from tpl.models.encoder import resnet18_trunk
 from tpl.training import RunError, TrainingInterrupted, load_end_to_end, train_end_to_end
 from tpl.training.embedding import EmbeddingConfig, EmbeddingRun, train_embedding
 from tpl.training.end_to_end import EndToEndConfig, EndToEndObjective
-from tpl.training.presets import END_TO_END, UPRIGHT, embedding_config, end_to_end_config
+from tpl.training.presets import JOINT, UPRIGHT, embedding_config, end_to_end_config
 from tpl.training.states import latest_state
 
 RADII = (0.3, 0.36, 0.42, 0.54, 0.6, 0.66)
@@ -239,7 +239,7 @@ def test_presets_are_phase_1_s_and_the_authors_freeze_the_trunk():
         phase_1 = embedding_config(name)
         shared = set(EndToEndConfig.model_fields) & set(EmbeddingConfig.model_fields)
         assert all(getattr(config, field) == getattr(phase_1, field) for field in shared)
-        assert set(END_TO_END[name]) - shared <= {"trunk", *UPRIGHT}
+        assert set(JOINT[name]) - shared <= {"trunk", *UPRIGHT}
         assert config.rotation == config.zoom == config.shift == 0
         assert (config.start, config.decoder_start) == ("random", "random")
 

@@ -21,14 +21,13 @@ from tpl.dataset.collection import Collection
 from tpl.dataset.prepare import PrepareConfig, prepare
 from tpl.dataset.store import Store
 from tpl.meshes import load_mesh, missing_files
-from tpl.shapes import CATEGORIES, Shape, SourceOptions, list_shapes
+from tpl.shapes import ALL, CATEGORIES, Shape, SourceOptions, list_shapes
 from tpl.shapes.preprocessed import KINDS, find_preprocessed
 from tpl.shapes.shapenet import Model, ShapeNetError, find_models
 from tpl.shapes.splits import SplitError, read_split
 
 STATES = ("good", "flawed", "broken", "missing")
 OFF = 0.02  # of the diagonal: a frame that differs by more from ShapeNet's is reported
-ALL = 10**6  # more shapes than any split has
 
 
 class Cost(NamedTuple):

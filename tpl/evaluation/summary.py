@@ -124,6 +124,21 @@ def paired_difference(rows: pd.DataFrame, a: str, b: str, seed: int = 0, resampl
     return pd.DataFrame(differences)
 
 
+def failures_as_worst(
+    rows: pd.DataFrame, column: str = "chamfer", group: str = "category", nothing: float = WORST
+) -> pd.Series:
+    """Distances in which a failure (NaN) counts as the worst that was reached, so that no method gains by failing.
+
+    Args:
+        rows: Of a method or of several.
+        column: The distances, in one unit.
+        group: The column within whose equal values the worst is looked for.
+        nothing: What a failure counts as where nothing succeeded; in squared raw units by default.
+    """
+    worst = rows.groupby(group)[column].transform("max").fillna(nothing)
+    return rows[column].fillna(worst)  # pyright: ignore  # a column is a series
+
+
 def _count_failures_as_worst(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with every score in place, and columns `kind` ("fix", "rnd", "-") and `failed`."""
     missing = [column for column in COLUMNS if column not in rows]
@@ -139,8 +154,8 @@ def _count_failures_as_worst(rows: pd.DataFrame) -> pd.DataFrame:
             f"{first['method']!r} has neither score nor reason for {first['shape_id']!r}; evaluate it again"
         )
     for column in ("chamfer", "chamfer_clean"):
-        worst = scored.groupby("category")[column].transform("max").fillna(WORST)
-        scored[column] = scored[column].where(~scored["failed"], worst)
+        scored[column] = scored[column].mask(scored["failed"])
+        scored[column] = failures_as_worst(scored, column)
     for column in ("f_score", "normal_consistency"):
         known = scored.groupby("category")[column].transform("max").notna()  # without normals it stays NaN
         scored[column] = scored[column].where(~(scored["failed"] & known), 0.0)

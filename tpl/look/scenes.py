@@ -28,7 +28,7 @@ from tpl.rendering.cameras import FIELD_OF_VIEW, POSTER, Camera
 
 MIME = "application/vnd.tpl.scene+json"
 FOLDER_VARIABLE = "TPL_SCENES"  # where `tpl run` wants the pages of the chapter that it executes
-CLAY = (205, 186, 165)
+BARE = (205, 186, 165)  # a mesh without any colour
 CREASE = np.radians(35)  # faces that meet at a sharper angle keep their edge; the others are shaded as one
 LIBRARIES = ("require.js", "standalone.js")  # beside the chapters' folders of pages; both from k3d
 TILE = 512  # pixels a side of one panel of a poster
@@ -135,7 +135,7 @@ def mesh_scene(
     Args:
         meshes: In one frame, with their bounding boxes around the origin, as ShapeNet's and the reconstructions are.
         name: Of the scene's page: small letters, digits, `-` and `_`; one of its own within a chapter.
-        color: For all of them; without it a mesh keeps its own colours, and one that has none is clay.
+        color: For all of them; without it a mesh keeps its own colours, and one that has none is `BARE`.
         camera: Where the scene opens.
         poster: The picture in place of the live scene, as PNG or pixels; drawn by `render_poster` when left out.
         max_faces: A mesh with more is decimated to so many.
@@ -219,7 +219,7 @@ def _corner_colors(mesh: trimesh.Trimesh, color: tuple[int, int, int] | None) ->
     elif color is None and visual.kind == "vertex":
         rgb = np.asarray(visual.vertex_colors)[mesh.faces][:, :, :3]
     else:
-        rgb = np.array(color or CLAY)[None, None]
+        rgb = np.array(color or BARE)[None, None]
     return np.broadcast_to(rgb, (len(mesh.faces), 3, 3)).astype(np.int64)
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from tpl.photos.reading import ImageError, Picture, load_photo
+from tpl.photos.reading import ImageError, PictureLike, load_photo
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels of the upright picture; right and bottom are the first ones outside."""
@@ -52,7 +52,9 @@ class CutOut(NamedTuple):
 
 
 def cut_out(
-    picture: UInt8[np.ndarray, "height width 4"], mask: Picture | None = None, rectangle: Sequence[int] | None = None
+    picture: UInt8[np.ndarray, "height width 4"],
+    mask: PictureLike | None = None,
+    rectangle: Sequence[int] | None = None,
 ) -> CutOut:
     """Separates the object from its background, the same way each time.
 
@@ -106,7 +108,7 @@ def _less_margin(width: int, height: int) -> Rectangle:
     return across, down, width - across, height - down
 
 
-def _read_mask(mask: Picture, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
+def _read_mask(mask: PictureLike, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
     read = load_photo(mask)
     name = mask if isinstance(mask, str) or hasattr(mask, "suffix") else "the mask"
     if read.shape[:2] != (height, width):

@@ -9,7 +9,7 @@ import trimesh
 from tpl.inference import Reconstructor
 from tpl.photos.cutting import cut_out
 from tpl.photos.framing import FRAMING, Photo, frame_photo
-from tpl.photos.reading import Picture, load_photo
+from tpl.photos.reading import PictureLike, load_photo
 from tpl.shapes.shape import check_category
 from tpl.study.methods import ENCODERS, better_encoder, trained_methods
 
@@ -22,10 +22,10 @@ class PhotoReconstruction(NamedTuple):
 
 
 def prepare_photo(
-    picture: Picture,
+    picture: PictureLike,
     category: str,
     size: int,
-    mask: Picture | None = None,
+    mask: PictureLike | None = None,
     rectangle: Sequence[int] | None = None,
 ) -> Photo:
     """Loads a picture, cuts out its object and frames it as the views of the category are.
@@ -56,10 +56,10 @@ def load_reconstructor(
 
 
 def reconstruct(
-    picture: Picture,
+    picture: PictureLike,
     category: str,
     runs: Path | str = "runs/quick",
-    mask: Picture | None = None,
+    mask: PictureLike | None = None,
     rectangle: Sequence[int] | None = None,
     phase: str = "auto",
     resolution: int = 96,

@@ -13,7 +13,7 @@ from tpl.errors import PlainError
 SMALLEST = 16
 """Pixels a side of the smallest picture that is taken; fewer show no shape."""
 
-Picture = Path | str | Image.Image | np.ndarray
+PictureLike = Path | str | Image.Image | np.ndarray
 """What is taken for a picture: a file, an image of Pillow, or uint8 of (height, width), (..., 3) or (..., 4)."""
 
 
@@ -21,7 +21,7 @@ class ImageError(PlainError):
     """A picture, a mask or a rectangle that cannot be used; the message names it and the remedy."""
 
 
-def load_photo(picture: Picture) -> UInt8[np.ndarray, "height width 4"]:
+def load_photo(picture: PictureLike) -> UInt8[np.ndarray, "height width 4"]:
     """A picture as its maker saw it: upright, 8 bits, sRGB with straight alpha (255 where it has none).
 
     Grey, palette, 16-bit and CMYK pictures are converted, and the camera's orientation (EXIF) is applied.

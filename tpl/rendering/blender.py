@@ -22,7 +22,7 @@ from PIL import Image
 
 from tpl.errors import PlainError
 from tpl.rendering.cameras import LENS_MM, SENSOR_MM, SIZE, Camera, check_size
-from tpl.rendering.raycast import Scene, corner_colors
+from tpl.rendering.raycast import RayMesh, corner_colors
 
 SAMPLES = 16  # paths a pixel, without a denoiser
 OLDEST, NEWEST = (3, 4), (4, 99)
@@ -76,7 +76,7 @@ def render_views(
         ValueError: No faces, vertices that are not finite, or a size below 1.
     """
     check_size(size)
-    Scene(mesh)  # refuses what cannot be rendered, in the default renderer's words
+    RayMesh(mesh)  # refuses what cannot be rendered, in the default renderer's words
     program = _program()
     _version(program)
     timeout = timeout or 120 + 30 * len(cameras)

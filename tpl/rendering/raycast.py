@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 from tpl.rendering.cameras import POSTER, SIZE, Camera, check_size, subpixels
 
-CLAY = (212, 203, 190)  # sRGB: what a mesh is made of that has no colour of its own
+PLASTER = (212, 203, 190)  # sRGB: what a mesh is made of that has no colour of its own
 
 EXPOSURE = np.array([1.15, 1.15, 1.15, 1.0])  # of posters: upright faces get less than the level one's light 1
 
@@ -26,7 +26,7 @@ Color = tuple[int, int, int] | Literal["vertex", "face"] | None
 Rgba = UInt8[np.ndarray, "height width 4"]
 
 
-class Scene:
+class RayMesh:
     """A mesh made ready for rays: embree's tree over its triangles, seen from both sides, and their normals."""
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
@@ -88,7 +88,7 @@ def render_views(
         ValueError: No faces, vertices that are not finite, a size or a number of samples below 1.
     """
     check_size(size)
-    scene, offsets = Scene(mesh), subpixels(samples)
+    scene, offsets = RayMesh(mesh), subpixels(samples)
     albedo = corner_colors(mesh, "face")[:, 0]
     lit = np.stack([albedo * lamps(scene.normals), albedo * lamps(-scene.normals)])  # front and back
     images = np.zeros((len(cameras), size, size, 4), np.uint8)
@@ -148,7 +148,7 @@ def render_poster(
         ValueError: No faces, vertices that are not finite, a size or a number of samples below 1.
     """
     check_size(size)
-    scene = Scene(mesh)
+    scene = RayMesh(mesh)
     normals, albedos = corner_normals(scene, crease), corner_colors(mesh, color)
     offsets = subpixels(samples)
     directions, powers = studio(camera.azimuth, len(offsets))
@@ -215,7 +215,7 @@ def studio(
 
 
 def irradiance(
-    scene: Scene,
+    scene: RayMesh,
     points: Float[np.ndarray, "n 3"],
     normals: Float[np.ndarray, "n 3"],
     directions: Float[np.ndarray, "lamps 3"],
@@ -239,7 +239,7 @@ def irradiance(
     return direct[:, None], (falling.sum(axis=0) - direct)[:, None]
 
 
-def floor_shadow(scene: Scene, camera: Camera, size: int) -> Float[np.ndarray, "height width"]:
+def floor_shadow(scene: RayMesh, camera: Camera, size: int) -> Float[np.ndarray, "height width"]:
     """Opacity of the shadow on a floor under the mesh's lowest point, seen by the camera.
 
     The shadow is soft, so it is found on a coarse map of the floor, which fades out at its edge.
@@ -266,7 +266,7 @@ def floor_shadow(scene: Scene, camera: Camera, size: int) -> Float[np.ndarray, "
     return 1 - to_srgb(1 - shadow.reshape(size, size))
 
 
-def corner_normals(scene: Scene, crease: float | int) -> Float[np.ndarray, "faces 3 3"]:
+def corner_normals(scene: RayMesh, crease: float | int) -> Float[np.ndarray, "faces 3 3"]:
     """Normals to shade by: at each corner of a face, the mean of the faces around that are no edge away.
 
     Marching cubes leaves clusters of vertices that stand for one point of the surface, and a normal for each
@@ -300,7 +300,7 @@ def corner_colors(mesh: trimesh.Trimesh, color: Color) -> Float[np.ndarray, "fac
     if visual.kind == "texture":
         visual = visual.to_color()
     if color is None or (isinstance(color, str) and visual.kind is None):
-        color = CLAY
+        color = PLASTER
     if isinstance(color, tuple):
         if min(color) < 0 or max(color) > 255:
             raise ValueError(f"a colour is three numbers from 0 to 255, not {color}")

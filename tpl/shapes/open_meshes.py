@@ -15,7 +15,7 @@ from tpl.shapes.open_catalog import OpenShape, read_packages
 from tpl.source_code import code_digest
 
 WHITEST = 204  # of 255, the brightest colour of a face: views lie on white, and a white wing would vanish there
-CLAY = (150, 150, 150, 255)  # of meshes without any colour
+UNPAINTED = (150, 150, 150, 255)  # of meshes without any colour
 
 
 def load_open_shape(entry: OpenShape, fetched: Path) -> trimesh.Trimesh:
@@ -53,7 +53,7 @@ def _read_kept(file: Path, version: str) -> trimesh.Trimesh | None:
 
 def _make(entry: OpenShape, fetched: Path) -> trimesh.Trimesh:
     mesh = load_mesh(entry.folder(fetched) / next(iter(entry.files)), drop=entry.drop_objects)
-    faces, colors = mesh.faces, np.full((len(mesh.faces), 4), CLAY, np.uint8)
+    faces, colors = mesh.faces, np.full((len(mesh.faces), 4), UNPAINTED, np.uint8)
     visual: Any = mesh.visual
     if visual.kind == "face":
         colors = np.asarray(visual.face_colors)

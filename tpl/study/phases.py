@@ -25,7 +25,7 @@ from tpl.training import (
     end_to_end_config,
     regression_config,
 )
-from tpl.training.presets import CONTRASTIVE, EMBEDDING, END_TO_END, REGRESSION, UPRIGHT
+from tpl.training.presets import CONTRASTIVE, EMBEDDING, JOINT, REGRESSION, UPRIGHT
 
 NO_PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "authors": {}, "fixed": {}}
 
@@ -92,7 +92,7 @@ PHASES = {
         EndToEndConfig,
         end_to_end_config,
         end_to_end_category,
-        END_TO_END,
+        JOINT,
         {"encoder.width": "width"},
         usual=lambda parameters, bench: {"log_every": 10, "start": "random", **_sizes_of_phase_1(bench)},
     ),
@@ -101,7 +101,7 @@ PHASES = {
         EndToEndConfig,
         end_to_end_config,
         partial(end_to_end_category, method=END_TO_END_CONTRASTIVE),
-        END_TO_END,
+        JOINT,
         {"encoder.width": "width"},
         usual=lambda parameters, bench: {"log_every": 10, "start": "contrastive", **_sizes_of_phase_1(bench)},
     ),

@@ -65,7 +65,7 @@ REGRESSION: dict[str, dict[str, Any]] = {
 }
 
 # The losses are those of phase 1 in each reading. "Jointly optimised", says the text; the code freezes the trunk.
-END_TO_END: dict[str, dict[str, Any]] = {
+JOINT: dict[str, dict[str, Any]] = {
     "paper": {**EMBEDDING["paper"], **UPRIGHT},
     "authors": {**EMBEDDING["authors"], **UPRIGHT, "trunk": "frozen"},
     "fixed": EMBEDDING["fixed"],
@@ -94,7 +94,7 @@ def regression_config(preset: str = "fixed", **changes: Any) -> RegressionConfig
 
 def end_to_end_config(preset: str = "fixed", **changes: Any) -> EndToEndConfig:
     """The end-to-end training as one of the presets has it, with some fields changed; raises as `embedding_config`."""
-    return validated(EndToEndConfig, {**_preset(END_TO_END, preset), **changes})
+    return validated(EndToEndConfig, {**_preset(JOINT, preset), **changes})
 
 
 def contrastive_config(preset: str = "fixed", **changes: Any) -> ContrastiveConfig:

@@ -71,8 +71,8 @@ def first_shapes(bench: Bench, split: str, count: int) -> list[Shape]:
     return shapes[:count]
 
 
-def trained_methods(trained: Trained) -> list[str]:
-    """The names of the encoders that are trained.
+def known_encoders(trained: Trained) -> list[str]:
+    """The names of the encoders that are trained, of which there must be one.
 
     Raises:
         LatentSpaceError: None is.
@@ -97,7 +97,7 @@ def view_codes(trained: Trained, method: str, shapes: Sequence[Shape], kinds: Se
         LatentSpaceError: No encoder of this name is trained, there is no shape, or shapes differ in their views.
         StoreError: A shape is not prepared.
     """
-    if method not in (there := trained_methods(trained)):
+    if method not in (there := known_encoders(trained)):
         raise LatentSpaceError(
             f"no encoder called {method!r} is trained for {trained.bench.category} in {trained.bench.runs}; there is "
             f"{', '.join(there)}"

@@ -221,7 +221,7 @@ OF_PHASE: dict[str, tuple[str, ...]] = {
     "contrastive": ("retrieval",),
     "end_to_end": ("sdf_error",),
 }
-COLUMNS = ["category", "disagreement", "setting", "seed", *MEASURES, "seconds", "reason", "digest"]
+MEASURED_COLUMNS = ["category", "disagreement", "setting", "seed", *MEASURES, "seconds", "reason", "digest"]
 
 
 def choose(only: str = "") -> list[Disagreement]:
@@ -248,18 +248,18 @@ def trials_of(row: Disagreement, setup: Setup) -> dict[tuple[str, int], Trial]:
     }
 
 
-def results_file(row: Disagreement, setup: Setup) -> Path:
+def measured_file(row: Disagreement, setup: Setup) -> Path:
     """Where the measured rows of a switch lie."""
     return setup.bench.runs / "results" / "appendix" / f"{setup.bench.category}_{row.name}.csv"
 
 
 def read_measured(row: Disagreement, setup: Setup) -> pd.DataFrame | None:
     """What was measured of a switch at this very budget, from these very shapes; None if nothing was."""
-    file = results_file(row, setup)
+    file = measured_file(row, setup)
     if row.phase == "none" or not file.exists():
         return None
     found = pd.read_csv(file, keep_default_na=False, na_values={name: "" for name in MEASURES})
-    if list(found.columns) != COLUMNS or set(found["digest"]) != {_digest(row, setup)}:
+    if list(found.columns) != MEASURED_COLUMNS or set(found["digest"]) != {_digest(row, setup)}:
         return None
     return found
 
@@ -283,7 +283,7 @@ def measure(rows: Sequence[Disagreement], setup: Setup) -> pd.DataFrame:
         work = functools.partial(run_trial, trials=missing, setup=setup)
         side_by_side(work, list(missing), torch.device(setup.bench.device), jobs=min(joblib.cpu_count(), len(missing)))
     tables = [_measured(row, setup, obstacles.get(row.name, "")) for row in rows if row.phase != "none"]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=pd.Index(COLUMNS))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=pd.Index(MEASURED_COLUMNS))
 
 
 def _measured(row: Disagreement, setup: Setup, obstacle: str) -> pd.DataFrame:
@@ -296,11 +296,11 @@ def _measured(row: Disagreement, setup: Setup, obstacle: str) -> pd.DataFrame:
         made.append(
             {"category": setup.bench.category, "disagreement": row.name, "setting": setting, "seed": seed, **outcome}
         )
-    table = pd.DataFrame(made).reindex(columns=COLUMNS)
+    table = pd.DataFrame(made).reindex(columns=MEASURED_COLUMNS)
     table["digest"] = _digest(row, setup)
     if obstacle:
         return table
-    write_file(results_file(row, setup), lambda path: table.to_csv(path, index=False))
+    write_file(measured_file(row, setup), lambda path: table.to_csv(path, index=False))
     found = read_measured(row, setup)  # what is returned is the same, measured or read
     assert found is not None
     return found

@@ -38,7 +38,7 @@ from tpl.training import (
     train_end_to_end,
     train_regression,
 )
-from tpl.training.presets import CONTRASTIVE, EMBEDDING, END_TO_END, REGRESSION
+from tpl.training.presets import CONTRASTIVE, EMBEDDING, JOINT, REGRESSION
 from tpl.training.representation import calibrated, measure
 
 PhaseName = Literal["embedding", "regression", "contrastive", "end_to_end"]
@@ -223,7 +223,7 @@ def _small_contrastive(b: Budget) -> dict[str, Any]:
 
 def _small_end_to_end(b: Budget) -> dict[str, Any]:
     return {
-        **END_TO_END["fixed"],
+        **JOINT["fixed"],
         "epochs": _epochs(b.end_to_end_steps, b.pictured, 24),
         "model": {**_model(b), "weight_norm": False},
         "encoder": {"latent_dim": b.latent_dim, "width": b.width},

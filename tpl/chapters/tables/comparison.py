@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tpl.evaluation.rows import NO_VIEW
-from tpl.evaluation.summary import paired_difference
+from tpl.evaluation.summary import failures_as_worst, paired_difference
 from tpl.study.methods import MEAN_SHAPE, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, ORACLE_RETRIEVAL
 
 
@@ -53,14 +53,14 @@ def _bold_smallest(values: np.ndarray, views: Sequence[str]) -> list[str]:
 def by_kind(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Mean Chamfer distance x 1000 of methods in the fixed view by kind, the first word of a shape's family.
 
-    A failure counts as the worst distance of the category, as in `evaluation.summarize`. Kinds come in the order of
+    A failure counts as the worst distance of the category, as in `summarize`. Kinds come in the order of
     the first method's mean, the hardest first.
     """
-    judged = rows.loc[rows["view"].isin(["fix", NO_VIEW]) & rows["method"].isin(methods)]
+    counted = rows.assign(value=1000 * failures_as_worst(rows))
+    judged = counted.loc[rows["view"].isin(["fix", NO_VIEW]) & rows["method"].isin(methods)]
     tables = []
     for category, group in judged.groupby("category", sort=False):
-        values = 1000 * group["chamfer"].fillna(rows.loc[rows["category"] == category, "chamfer"].max())
-        group = group.assign(kind=group["family"].str.split("-").str[0], value=values)
+        group = group.assign(kind=group["family"].str.split("-").str[0])
         table = group.pivot_table("value", "kind", "method").reindex(columns=list(methods)).dropna(axis=1, how="all")
         table.insert(0, "shapes", group.groupby("kind")["shape_id"].nunique())
         table = table.sort_values(by=table.columns[1], ascending=False).rename_axis(columns=None).reset_index()

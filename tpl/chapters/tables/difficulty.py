@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from tpl.evaluation.rows import WORST, random_views
+from tpl.evaluation.rows import random_views
+from tpl.evaluation.summary import failures_as_worst
 
 
 def difficulty(rows: pd.DataFrame, easy: int, hard: int) -> pd.Series:
@@ -48,8 +49,7 @@ def by_difficulty(
         A row a category, method and kind of view, as text: `views`, `shapes`, `mean` and `95 %`.
     """
     scored = rows.assign(difficulty=difficulty(rows, easy, hard))
-    worst = scored.groupby("category")["chamfer"].transform("max").fillna(WORST)
-    scored["chamfer"] = 1000 * scored["chamfer"].fillna(worst)  # pyright: ignore
+    scored["chamfer"] = 1000 * failures_as_worst(scored)
     table = []
     for category in dict.fromkeys(scored["category"]):
         for method in methods:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from matplotlib.axes import Axes
 from tpl.evaluation.protocols import BOOK, CELLS, PROTOCOLS
 from tpl.evaluation.results import ResultsError
 from tpl.evaluation.rows import KEYS, attempt, case_rng, describe
+from tpl.evaluation.summary import failures_as_worst
 from tpl.files import digest, write_file
 from tpl.look.plotting import INK
 from tpl.source_code import MAKERS, code_digest
@@ -22,7 +24,7 @@ from tpl.study.trained import Trained
 
 VIEW = "fix"
 RATIO = "x this book's"
-COLUMNS = [*KEYS, "protocol", "distance", "floor", "factor", "reason", "seed", "run"]
+PROTOCOL_COLUMNS = [*KEYS, "protocol", "distance", "floor", "factor", "reason", "seed", "run"]
 
 
 def protocols_file(bench: Bench, split: str) -> Path:
@@ -63,7 +65,7 @@ def measure_category(bench: Bench, method: str, split: str = "test") -> Path:
             floor = protocol.floor(truth, normalization, case_rng(seed, "floor", protocol.name, shape.id))
             keys = (shape.category, shape.split, shape.id, shape.family, VIEW, method)
             rows.append((*keys, protocol.name, distance, floor, protocol.factor, reason, seed, str(bench.runs)))
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=PROTOCOL_COLUMNS)
     write_file(file, lambda path: table.to_csv(path, index=False))
     write_file(key_file, lambda path: path.write_text(json.dumps(key)))
     return file
@@ -81,7 +83,7 @@ def read_protocols(files: Sequence[Path]) -> pd.DataFrame:
             raise ResultsError(f"no measurements at {file}; chapter 07_tables makes them: run `tpl run 07_tables`")
         text = {"shape_id": str, "reason": str}
         table = pd.read_csv(file, dtype=text, keep_default_na=False, na_values={"distance": [""]})  # pyright: ignore
-        if list(table.columns) != COLUMNS:
+        if list(table.columns) != PROTOCOL_COLUMNS:
             raise ResultsError(f"{file} holds no measurements by protocol: delete it and run `tpl run 07_tables`")
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -100,14 +102,17 @@ def protocol_table(rows: pd.DataFrame, again: pd.Series | None = None) -> pd.Dat
         the ratio of the means, and `pairs in order`, the share of all pairs of shapes of which the same one is better
         as by this book's protocol.
     """
+    if again is not None:
+        named = again.rename("chamfer").rename_axis(["category", "shape_id"]).reset_index()
+        again = failures_as_worst(named).set_axis(again.index)
     tables = []
     for category, distances in _distances(rows).items():
         of_book = distances[BOOK.name]
         for name, values in distances.items():
             of_protocol = rows.loc[(rows["category"] == category) & (rows["protocol"] == name)]
-            other = values
+            other: Any = values
             if name == BOOK.name:
-                other = None if again is None else again[category].fillna(again[category].max())  # pyright: ignore
+                other = None if again is None else again[category]
             tables.append(
                 {
                     "category": category,
@@ -171,10 +176,10 @@ def _distances(rows: pd.DataFrame) -> dict[str, dict[str, pd.Series]]:
     """By category and protocol: the printed distance of each shape, failures as the worst."""
     found = {}
     for category, group in rows.groupby("category", sort=False):
-        table = group.assign(printed=group["distance"] * group["factor"]).pivot(
-            index="shape_id", columns="protocol", values="printed"
-        )
-        table = table.fillna(table.max())
+        # No number stands for a protocol by which nothing succeeded: each has a unit of its own.
+        printed = group.assign(printed=group["distance"] * group["factor"])
+        printed["printed"] = failures_as_worst(printed, "printed", "protocol", nothing=np.nan)
+        table = printed.pivot(index="shape_id", columns="protocol", values="printed")
         found[str(category)] = {name: table[name] for name in dict.fromkeys(group["protocol"])}
     return found
 
