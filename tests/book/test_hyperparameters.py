@@ -11,7 +11,7 @@ import pytest
 from tpl.__main__ import evaluate, train
 from tpl.book.book import Book
 from tpl.book.commands import ROOT
-from tpl.book.hyperparameters import GIVEN, choose, collection_config, given_by_hand
+from tpl.book.hyperparameters import GIVEN, chapter_config, choose, collection_config, given_by_hand
 from tpl.book.parameters import parameters
 from tpl.dataset.collection import Collection, CollectionConfig
 from tpl.dataset.store import StoreError
@@ -49,8 +49,13 @@ def in_the_chapter(number, bench, profile):
     cells = re.findall(r"```\{code-cell\}[^\n]*\n(.*?)```", text, re.DOTALL)
     (cell,) = [cell for cell in cells if "chapter_config(" in cell]
     names = dict(choose(BOOK, number, profile, {}).values)
-    names |= {"Bench": SimpleNamespace(open=lambda *_, **__: bench), "bench": bench, "categories": bench.categories}
-    names |= {"ENCODER": ENCODER, "ENCODER_SDF": ENCODER_SDF}
+    rooms = {
+        "book": SimpleNamespace(begin=lambda: None, chapter_config=chapter_config),
+        "study": SimpleNamespace(
+            Bench=SimpleNamespace(open=lambda *_, **__: bench), ENCODER=ENCODER, ENCODER_SDF=ENCODER_SDF
+        ),
+    }
+    names |= {**rooms, "bench": bench, "categories": bench.categories}
     exec(cell, names)
     return names
 

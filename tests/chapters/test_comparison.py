@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison, conclusions, every_shape, unbroken
+from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison_table, conclusions, every_shape, unbroken
 from tpl.evaluation.rows import WORST
 from tpl.evaluation.summary import summarize
 
@@ -44,7 +44,7 @@ SCORES = {
 
 
 def test_the_comparison_has_the_layout_of_the_papers_table_and_marks_the_best_of_each_view():
-    made = comparison(summarize(table(**SCORES)), {"chairs": 0.00002})
+    made = comparison_table(summarize(table(**SCORES)), {"chairs": 0.00002})
     assert list(made.columns) == ["method", "view", "chairs mean", "chairs median"]
     cells = made.set_index([made["method"].str.replace("\xa0", " "), "view"])["chairs mean"].to_dict()
     assert cells == {
@@ -60,7 +60,7 @@ def test_the_comparison_has_the_layout_of_the_papers_table_and_marks_the_best_of
 
 def test_a_method_that_a_category_lacks_leaves_its_cells_empty():
     rows = pd.concat([table(**SCORES), table(encoder=[1.0, 2.0]).assign(category="sofas")])
-    made = comparison(summarize(rows), {"chairs": 0.0, "sofas": 0.0}).set_index(["method", "view"])
+    made = comparison_table(summarize(rows), {"chairs": 0.0, "sofas": 0.0}).set_index(["method", "view"])
     assert made.loc[(unbroken("nearest by code"), "fix"), "sofas mean"] == ""
     assert made.loc[("encoder", "fix"), "sofas median"] == "**1.50**"
 

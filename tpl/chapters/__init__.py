@@ -1,1 +1,25 @@
-"""Code that one chapter needs, a room by the chapter's name."""
+"""Code that one chapter needs, a room by the chapter's name; and the pictures that several share."""
+
+from tpl.chapters.pictures import (
+    exhibits,
+    gallery,
+    painted_by_place,
+    painted_template,
+    picture_grid,
+    posters,
+    solid,
+    spread_out,
+    view_row,
+)
+
+__all__ = [
+    "exhibits",
+    "gallery",
+    "painted_by_place",
+    "painted_template",
+    "picture_grid",
+    "posters",
+    "solid",
+    "spread_out",
+    "view_row",
+]

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from IPython.display import Markdown
+
+__all__ = ["Markdown", "SortableTable", "Table"]
 
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)? ?%?|", re.IGNORECASE)  # or nothing
 

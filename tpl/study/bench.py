@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -70,16 +70,19 @@ class Bench:
         """The same bench for one category."""
         return replace(self, categories=(category,))
 
-    def each(self, work: Callable[["Bench"], Result], processes: int = 1) -> dict[str, Result]:
+    def each(self, work: Callable[..., Result], *, processes: int = 1, **options: Any) -> dict[str, Result]:
         """What some work comes to on the bench of each category, as `side_by_side` does it.
 
         Args:
             work: Takes the bench of one category; it and what it returns can be pickled.
             processes: How many share each category's training.
+            options: Further arguments of the work.
         """
-        return side_by_side(
-            lambda category: work(self.of(category)), self.categories, torch.device(self.device), processes=processes
-        )
+
+        def on_one(category: str) -> Result:
+            return work(self.of(category), **options)
+
+        return side_by_side(on_one, self.categories, torch.device(self.device), processes=processes)
 
     @property
     def category(self) -> str:

@@ -214,9 +214,9 @@ def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, n
     return store.read_normalization(shape), points, surface_normals(shape, points)
 
 
-def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any) -> trimesh.Trimesh | None:
+def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any, **options: Any) -> trimesh.Trimesh | None:
     """What `make` makes, or nothing where the function has no surface: a figure has an empty place then."""
     try:
-        return make(*arguments)
+        return make(*arguments, **options)
     except EmptyShape:
         return None

@@ -1,1 +1,51 @@
-"""Chapter 9: what the codes know."""
+"""Chapter 09: what the codes know."""
+
+from tpl.chapters.latent_space.figures import (
+    instance_style,
+    plot_by_azimuth,
+    plot_by_elevation,
+    plot_instances,
+    plot_kinds,
+)
+from tpl.chapters.latent_space.measures import (
+    LatentSpaceError,
+    azimuth_bins,
+    camera_table,
+    elevation_bins,
+    embed_views,
+    first_shapes,
+    interpolated_meshes,
+    kind_of,
+    known_encoders,
+    mean_by_bin,
+    principal_components,
+    probe_kinds,
+    score_all_views,
+    spread_of_views,
+    view_codes,
+    view_invariance,
+)
+
+__all__ = [
+    "LatentSpaceError",
+    "azimuth_bins",
+    "camera_table",
+    "elevation_bins",
+    "embed_views",
+    "first_shapes",
+    "instance_style",
+    "interpolated_meshes",
+    "kind_of",
+    "known_encoders",
+    "mean_by_bin",
+    "plot_by_azimuth",
+    "plot_by_elevation",
+    "plot_instances",
+    "plot_kinds",
+    "principal_components",
+    "probe_kinds",
+    "score_all_views",
+    "spread_of_views",
+    "view_codes",
+    "view_invariance",
+]

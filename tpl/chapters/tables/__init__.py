@@ -1,1 +1,34 @@
-"""Chapter 7: tables, rivals, protocols."""
+"""Chapter 07: how good it is."""
+
+from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison_table, conclusions, every_shape, unbroken
+from tpl.chapters.tables.difficulty import by_difficulty
+from tpl.chapters.tables.figures import plot_chamfer_distribution, plot_mean_chamfer
+from tpl.chapters.tables.protocol_study import (
+    measure_category,
+    plot_ranks,
+    protocol_sentences,
+    protocol_table,
+    protocols_file,
+    read_protocols,
+)
+from tpl.chapters.tables.reported import beside_ours, provenance
+
+__all__ = [
+    "beside_ours",
+    "by_difficulty",
+    "by_kind",
+    "compare_pairs",
+    "comparison_table",
+    "conclusions",
+    "every_shape",
+    "measure_category",
+    "plot_chamfer_distribution",
+    "plot_mean_chamfer",
+    "plot_ranks",
+    "protocol_sentences",
+    "protocol_table",
+    "protocols_file",
+    "provenance",
+    "read_protocols",
+    "unbroken",
+]

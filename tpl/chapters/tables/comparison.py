@@ -10,7 +10,7 @@ from tpl.evaluation.summary import failures_as_worst, paired_difference
 from tpl.study.methods import MEAN_SHAPE, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, ORACLE_RETRIEVAL
 
 
-def comparison(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.DataFrame:
+def comparison_table(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.DataFrame:
     """Mean and median Chamfer distance x 1000 of each method, in the layout of the paper's Table 1.
 
     Args:
