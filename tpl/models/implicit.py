@@ -35,7 +35,9 @@ class DeepImplicitTemplateConfig(BaseModel):
     dropout: float = Field(default=0.05, ge=0, lt=1)
     weight_norm: bool = True
     ambient_dim: NonNegativeInt = 0  # ours: coordinates beside space, in which the template differs from shape to shape
-    ambient_source: Literal["state", "code"] = "state"  # of these: the warp's last state, or the code alone
+    # Of these: the warp's last state, or the code alone. As many from the code as it has numbers are the code in the
+    # template's first layer: a DeepSDF behind a warp, and no template any more.
+    ambient_source: Literal["state", "code"] = "state"
 
 
 class DeepImplicitTemplate(nn.Module):
