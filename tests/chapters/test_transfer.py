@@ -180,6 +180,7 @@ def bench(tmp_path_factory):
     config = CollectionConfig(train=3, coded=3, validation=0, test=1, prepare=amounts)
     collection = open_collection(folder / "data", ["chairs"], config, jobs=1)
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=8, template_layers=1, dropout=0.0)
+    model["ambient_dim"] = 2
     sizes = dict(epochs=10, shapes_per_batch=2, points_per_shape=32, outputs="last", pointpair_weight=0.0)
     phase_1 = embedding_config(model=model, **sizes, cross_share=0.0, precision="fp32")
     bench = Bench(folder / "runs", collection, ("chairs",))
@@ -204,6 +205,20 @@ def test_a_category_in_miniature_has_all_its_rows_and_keeps_them(bench, monkeypa
     monkeypatch.setattr("tpl.chapters.correspondence.transfer.score_samples", lambda *_: pytest.fail("scored again"))
     again = score_transfer(bench, exemplars=2, points=200)
     assert again.labels.equals(labels) and again.keypoints.equals(tables.keypoints)
+
+
+def test_points_meet_in_space_or_also_in_the_coordinates_beside_it(bench):
+    trained = Trained(bench)
+    points = bench.shapes("coded")[0].load().vertices[:50]
+    found = {}
+    for beside in (0.0, 0.3, 1.0):
+        (source,), _ = exemplars_and_targets(trained, 1, 1, 1, beside)
+        found[beside] = source.places(np.asarray(points))[TEMPLATE]
+        assert found[beside].shape == (50, 5)
+    assert np.abs(found[1.0][:, 3:]).max() > 0 and np.abs(found[0.0][:, 3:]).max() == 0
+    np.testing.assert_allclose(found[0.3], found[1.0] * [1, 1, 1, 0.3, 0.3], rtol=1e-6)
+    apart = [score_transfer(bench, 2, points=200, beside=beside).labels for beside in (0.0, 1.0)]
+    assert not apart[0].equals(apart[1])  # kept apart from each other
 
 
 def test_too_many_exemplars_are_refused(bench):

@@ -35,7 +35,9 @@ class DeepImplicitTemplateConfig(BaseModel):
     dropout: float = Field(default=0.05, ge=0, lt=1)
     weight_norm: bool = True
     ambient_dim: NonNegativeInt = 0  # ours: coordinates beside space, in which the template differs from shape to shape
-    ambient_source: Literal["state", "code"] = "state"  # of these: the warp's last state, or the code alone
+    # Of these: the warp's last state, or the code alone. As many from the code as it has numbers are the code in the
+    # template's first layer: a DeepSDF behind a warp, and no template any more.
+    ambient_source: Literal["state", "code"] = "state"
 
 
 class DeepImplicitTemplate(nn.Module):
@@ -139,11 +141,16 @@ class DeepImplicitTemplate(nn.Module):
         """Takes a batch's coordinates beside space into their running mean and covariance.
 
         A batch counts a hundredth, as much as the older ones have to give up: after 1000 nothing is left of the start.
+        Processes that share a batch all take in the whole of it; its parts, one after the other, count as batches.
         """
         with torch.autocast(ambient.device.type, enabled=False):
             apart = (ambient - self.ambient_mean).flatten(0, -2)
-            self.ambient_covariance.lerp_(apart.T @ apart / len(apart), OBSERVED)
-            self.ambient_mean.lerp_(ambient.flatten(0, -2).mean(dim=0), OBSERVED)
+            seen = torch.cat([apart.mean(dim=0, keepdim=True), apart.T @ apart / len(apart)])
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                torch.distributed.all_reduce(seen)
+                seen /= torch.distributed.get_world_size()
+            self.ambient_mean.add_(seen[0], alpha=OBSERVED)
+            self.ambient_covariance.lerp_(seen[1:], OBSERVED)
 
     def canonical(self, points: Float[np.ndarray, "n 3"], latent: Float[Tensor, " dim"]) -> Float[np.ndarray, "n 3"]:
         """Where the warp of one shape carries points (unit-sphere frame) on the template."""
