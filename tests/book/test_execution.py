@@ -186,6 +186,16 @@ def test_two_processes_do_not_execute_one_run(mini_book):
     assert read_manifest(mini_book.run_folder("smoke")) == {}
 
 
+def test_a_chapter_is_told_what_was_given_by_hand(mini_book):
+    chapter = mini_book.find("01")
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    said = "from os import environ\n    from tpl.errors import PlainError\n    raise PlainError(environ['TPL_GIVEN'])"
+    chapter.source.write_text(chapter.source.read_text().replace(failing, said))
+    pair(mini_book)
+    with pytest.raises(BookError, match="^chapter 01_cubes stopped: count fail; up to there"):  # not the profile's side
+        run_chapters(mini_book, ["01"], "smoke", given={"count": "5", "fail": "true"})
+
+
 def test_a_run_out_of_time_keeps_what_is_done_and_goes_on(mini_book):
     with pytest.raises(OutOfTime, match="the 0 minutes are over before 01_cubes: the same command goes on with it"):
         run_chapters(mini_book, minutes=0)
@@ -323,7 +333,7 @@ def test_a_warning_of_the_builder_stops_the_site_and_the_old_one_stays(built_boo
 def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mini_book, monkeypatch):
     """The book of two pages: 01_cubes, then intro. Copying a notebook stands for its execution."""
 
-    def execute(book, chapter, values, folder, deadline):
+    def execute(book, chapter, values, folder, deadline, given):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(chapter.notebook, folder)
 

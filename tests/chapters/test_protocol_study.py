@@ -179,12 +179,11 @@ def test_lines_of_ranks_go_from_protocol_to_protocol():
     plt.close("all")
 
 
-def test_other_code_measures_anew_and_other_words_do_not(folder, collection, monkeypatch, edit_code):
+def test_other_code_measures_anew_and_other_words_do_not(bench, monkeypatch, edit_code):
     monkeypatch.setattr("tpl.chapters.tables.protocol_study.PROTOCOLS", FEW[:1])
-    measure = dict(collection=collection, runs=folder / "runs", method=ENCODER, resolution=16)
-    stamp = measure_category("sofas", **measure).stat().st_mtime_ns
+    stamp = measure_category(bench, ENCODER).stat().st_mtime_ns
     edit_code("tpl.evaluation.protocols")
     edit_code("tpl.look.plotting", "WIDTH = 7")
-    assert measure_category("sofas", **measure).stat().st_mtime_ns == stamp
+    assert measure_category(bench, ENCODER).stat().st_mtime_ns == stamp
     edit_code("tpl.evaluation.protocols", "CELLS = 7")
-    assert measure_category("sofas", **measure).stat().st_mtime_ns > stamp
+    assert measure_category(bench, ENCODER).stat().st_mtime_ns > stamp

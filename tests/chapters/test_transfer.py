@@ -229,17 +229,15 @@ def test_too_many_exemplars_are_refused(bench):
     assert [len(sources), len(targets[LEARNT]), len(targets[FROM_IMAGE])] == [1, 1, 1]
 
 
-def test_other_code_or_other_labels_score_anew_and_other_words_do_not(experiment, monkeypatch, edit_code):
+def test_other_code_or_other_labels_score_anew_and_other_words_do_not(bench, monkeypatch, edit_code):
     scored = []
     score = tpl.chapters.correspondence.transfer.score_samples
     monkeypatch.setattr(
         "tpl.chapters.correspondence.transfer.score_samples", lambda *given: scored.append(1) or score(*given)
     )
-    collection, runs = experiment
-
     def scores_anew() -> bool:
         scored.clear()
-        score_transfer("chairs", collection, runs, exemplars=1, points=50)
+        score_transfer(bench, exemplars=1, points=50)
         return bool(scored)
 
     assert scores_anew() and not scores_anew()

@@ -26,6 +26,7 @@ from tpl.models import DeepImplicitTemplateConfig
 from tpl.shapes import SourceOptions, list_shapes
 from tpl.shapes.preprocessed import PreprocessedError
 from tpl.shapes.shapenet import ShapeNetError
+from tpl.study.bench import Bench
 from tpl.study.judging import evaluate_category
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import embedding_config, load_embedding, regression_config
@@ -318,7 +319,8 @@ def test_their_files_are_enough_to_train_on_and_to_be_judged_without_a_mesh(tree
         schedule="cosine",
         precision="fp32",
     )
-    run = load_embedding(embed_category("sofas", collection, phase_1, tmp_path / "runs"))
+    bench = Bench(tmp_path / "runs", collection, ("sofas",), resolution=24)
+    run = load_embedding(embed_category(bench, phase_1))
     for code, name in zip(run.codes, HEIGHTS, strict=False):  # each code is its own cuboid's
         half = half_sides(HEIGHTS[name])
         points = np.random.default_rng(0).uniform(-1, 1, (2000, 3)).astype(np.float32)
@@ -327,9 +329,9 @@ def test_their_files_are_enough_to_train_on_and_to_be_judged_without_a_mesh(tree
         assert ((run.model.shape(code)(points) < 0) == (truth < 0))[clear].mean() > 0.97
 
     phase_2 = regression_config(encoder=dict(width=8), views_per_batch=3, epochs=2, precision="fp32")
-    regress_category("sofas", collection, phase_2, tmp_path / "runs")
+    regress_category(bench, phase_2)
     oracle = OracleConfig(iterations=100, points=256, rate=2e-2)
-    rows = read_results(evaluate_category("sofas", collection, tmp_path / "runs", resolution=24, oracle=oracle))
+    rows = read_results(evaluate_category(bench, oracle=oracle))
     assert (rows.reason == "").all() and rows.normal_consistency.isna().all()
     chamfer = rows.groupby("method").chamfer.mean()
     truth = collection.store.read_surface(held_out)

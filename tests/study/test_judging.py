@@ -18,7 +18,7 @@ from tpl.evaluation.rows import Attempt, Case, case_rng, evaluate_reconstruction
 from tpl.evaluation.summary import summarize
 from tpl.geometry.marching import extract_mesh, extract_meshes
 from tpl.inference import OracleConfig, encode, to_raw
-from tpl.models.encoder import resnet18_trunk
+from tpl.models.encoder import WeightsUnavailable, resnet18_trunk
 from tpl.study.bench import Bench
 from tpl.study.exam import Answer, Gallery, split_views
 from tpl.study.judging import evaluate_category, surface_normals
@@ -242,7 +242,7 @@ def test_the_command_line_trains_an_arm_from_its_own_start(experiment, monkeypat
 def test_each_start_that_cannot_be_had_has_its_reason(experiment, tmp_path, monkeypatch):
     def resolve(bench, start, width):
         if start == "imagenet":
-            raise RuntimeError("the weights cannot be had")
+            raise WeightsUnavailable("the weights cannot be had")
         return starting_trunk(bench, start, width)
 
     monkeypatch.setattr("tpl.study.trainings.starting_trunk", resolve)
@@ -348,14 +348,14 @@ def test_other_code_judges_anew_and_other_words_do_not(experiment, monkeypatch, 
     def judge(*_):
         raise Judged
 
-    collection, runs, file = experiment
-    key, again = file.with_suffix(".json"), dict(resolution=24, oracle=ORACLE, draws=2)
+    bench, file = experiment
+    key, again = file.with_suffix(".json"), dict(oracle=ORACLE, draws=2)
     kept = key.read_text()
     monkeypatch.setattr("tpl.study.judging.split_views", judge)
     edit_code("tpl.metrics")
     edit_code("tpl.training.loop", "PATIENCE = 7")  # the weights are known by a hash of their own
-    assert evaluate_category("sofas", collection, runs, **again) == file
+    assert evaluate_category(bench, **again) == file
     edit_code("tpl.evaluation.rows", "POINTS = 7")
     with pytest.raises(Judged):
-        evaluate_category("sofas", collection, runs, **again)
+        evaluate_category(bench, **again)
     key.write_text(kept)

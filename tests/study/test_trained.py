@@ -202,8 +202,8 @@ def test_other_code_makes_meshes_scores_and_floors_anew_and_other_words_do_not(t
     def look() -> set[str]:
         made.clear()
         trained.decode(trained.embedding.codes[0])
-        score_training_shapes("chairs", trained.collection, trained.runs, 1, resolution=16)
-        sampling_floors("chairs", trained.collection, trained.runs, "coded")
+        score_training_shapes(trained.bench, 1)
+        sampling_floors(trained.bench, "coded")
         return set(made)
 
     look()
