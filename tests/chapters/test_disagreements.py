@@ -214,5 +214,5 @@ def test_weights_that_cannot_be_had_are_rows_with_a_reason_and_no_file(fresh, mo
 
 
 def test_what_is_no_switch_is_not_measured(fresh):
-    assert measure(choose("table2"), fresh).empty and not fresh.runs.exists()
+    assert measure(choose("table2"), fresh).empty and not fresh.bench.runs.exists()
     assert effects(choose("table2"), measure(choose("table2"), fresh)).empty

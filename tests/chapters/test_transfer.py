@@ -235,6 +235,7 @@ def test_other_code_or_other_labels_score_anew_and_other_words_do_not(bench, mon
     monkeypatch.setattr(
         "tpl.chapters.correspondence.transfer.score_samples", lambda *given: scored.append(1) or score(*given)
     )
+
     def scores_anew() -> bool:
         scored.clear()
         score_transfer(bench, exemplars=1, points=50)

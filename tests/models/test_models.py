@@ -143,7 +143,8 @@ def compare_compiled_with_plain():
         (1e-3 * path).sum().backward()
         results.append([path.detach(), points.grad, latent.grad, *(one.grad for one in warp.parameters())])
     assert lstm.compiled.cache_info().currsize == 2  # both directions were compiled
-    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-7)
+    # Positions are of the order of 1, where float32 keeps 1.2e-7: of two sums in another order some differ by more.
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=5e-7)
 
 
 def test_a_compiled_cell_gives_what_the_plain_one_gives():

@@ -162,7 +162,7 @@ def test_codes_decoded_side_by_side_give_the_meshes_of_each_alone(experiment):
         alone = extract_mesh(model.shape(code), 24)
         assert isinstance(mesh, trimesh.Trimesh) and np.array_equal(mesh.faces, alone.faces)
         # The products of a batch are rounded in another order; a network that has learnt little is flat.
-        np.testing.assert_allclose(mesh.vertices, alone.vertices, atol=5e-6)
+        np.testing.assert_allclose(mesh.vertices, alone.vertices, atol=2e-5)  # a cell is 0.08 wide
 
 
 def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment):

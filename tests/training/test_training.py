@@ -129,7 +129,7 @@ def test_the_history_has_every_term_and_their_sum(embedding):
 
 def test_phase_2_puts_an_unseen_picture_on_its_ball(embedding):
     config = RegressionConfig(
-        epochs=120,
+        epochs=200,
         encoder=EncoderConfig(latent_dim=4, width=8),
         views_per_batch=12,
         standardise=True,
