@@ -55,16 +55,16 @@ def regress_category(
 ) -> Path:
     """Phase 2 on top of the category's phase 1; returns its folder.
 
-    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part. The
-    encoder's image size is the collection's and the length of its codes that of phase 1's.
+    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part, the
+    small ones, too. The encoder's image size is the collection's and the length of its codes that of phase 1's.
     """
     embedding_folder = Path(runs) / category / "embedding"
     embedding = load_embedding(embedding_folder, device)
     sizes = {"image_size": collection.config.prepare.image_size, "latent_dim": embedding.codes.shape[1]}
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update=sizes)})
-    shapes = collection.shapes(category, "train" if config.sdf_weight else "coded")
+    shapes = collection.shapes(category, "seen" if config.sdf_weight else "coded")
     store = collection.store
-    views = ViewTable.read(shapes, store, device)
+    views = ViewTable.read(shapes, store, device, poses=config.camera_weight > 0)
     table = SDFTable.read(shapes, store, device, config.cross_share > 0) if config.sdf_weight else None
     folder = Path(runs) / category / FOLDERS[method]
     data = f"{store.fingerprint(shapes, cross=table is not None)}-{RunFolder(embedding_folder).digest()}"

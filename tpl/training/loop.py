@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 from tpl.errors import DEADLINE, OutOfTime, PlainError
 from tpl.files import cut_into_parts, join_parts, write_atomically
 from tpl.training.memory import keep_freed_memory
+from tpl.training.muon import Muon
 
 SAVING = 5.0
 """Seconds that are kept free before a deadline, for saving a state."""
@@ -58,7 +59,7 @@ class Group(NamedTuple):
 
     parameters: Iterable[Tensor]
     rate: float
-    optimizer: Literal["adam", "muon"] = "adam"  # Muon is for matrices alone
+    optimizer: Literal["adam", "muon"] = "adam"  # Muon is for matrices and convolutions alone
 
 
 class TrainingInterrupted(RuntimeError):
@@ -206,12 +207,10 @@ def make_optimizers(groups: list[Group], weight_decay: float) -> list[torch.opti
 
     Muon's step is the orthogonal matrix nearest to the gradient's average: it moves a matrix as much along directions
     in which the gradient is weak as along the strong ones. It is scaled so that its rates mean what Adam's do.
-
-    Source: Jordan et al. 2024 (Muon); Liu et al. 2025, Eq. 4, for the scale.
     """
     kinds = {
         "adam": partial(torch.optim.AdamW, weight_decay=weight_decay, fused=True),
-        "muon": partial(torch.optim.Muon, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+        "muon": partial(Muon, weight_decay=weight_decay),
     }
     of = {
         kind: [{"params": list(group.parameters), "lr": group.rate} for group in groups if group.optimizer == kind]
