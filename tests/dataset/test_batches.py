@@ -6,7 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tpl.dataset.batches import SDFTable, ViewTable, color_jitter, crop, random_affine, random_resized_crop
+from tpl.dataset.batches import (
+    SDFTable,
+    ViewTable,
+    brighten,
+    color_jitter,
+    crop,
+    random_affine,
+    random_resized_crop,
+)
+from tpl.rendering.boxes import object_mask
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -247,3 +256,25 @@ def test_grey_views_are_as_bright_and_have_no_colour():
     grey = ViewTable(images).grey().images
     assert grey.shape == images.shape and torch.equal(grey[:, :, :1].expand_as(grey), grey)
     assert grey[:, 0, 0, 0, 0].tolist() == [76, 150, 29, 200]
+
+
+@given(strength=st.floats(0.05, 0.95), seed=st.integers(0, 99))
+def test_an_object_gets_brighter_or_darker_and_its_ground_stays(strength, seed):
+    images = torch.ones((5, 3, 8, 8))
+    images[:, :, 2:6, 2:6] = torch.linspace(0.1, 0.97, 16).view(4, 4)
+    changed = brighten(images, generator(seed), strength)
+    assert torch.equal(object_mask(changed), object_mask(images))
+    assert torch.equal(changed[:, :, :2], images[:, :, :2])
+    factor = changed[:, 0, 2, 2] / 0.1
+    assert ((factor - 1).abs() <= strength + 1e-5).all() and factor.std() > 0
+    assert torch.equal(brighten(images, generator(seed), 0), images)
+
+
+def test_a_posed_view_is_the_one_drawn_without_its_pose():
+    views = numbered_views()
+    poses = numbers(views.images.float() / 255).float()[..., None].expand(3, 4, 7)
+    rows = torch.tensor([2, 0, 1, 2])
+    image, pose = ViewTable(views.images, poses).draw_posed(rows, generator(3))
+    assert torch.equal(image, views.draw(rows, generator(3)))
+    assert torch.equal(numbers(image).flatten().long(), pose[:, 0].long())
+    assert views.draw_posed(rows, generator(3))[1].shape == (4, 0)
