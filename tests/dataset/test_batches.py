@@ -272,7 +272,7 @@ def test_an_object_gets_brighter_or_darker_and_its_ground_stays(strength, seed):
 
 def test_a_posed_view_is_the_one_drawn_without_its_pose():
     views = numbered_views()
-    poses = numbers(views.images.float() / 255).float()[..., None].expand(3, 4, 7)
+    poses = views.images[:, :, 0, 0, :1].float().expand(3, 4, 7)
     rows = torch.tensor([2, 0, 1, 2])
     image, pose = ViewTable(views.images, poses).draw_posed(rows, generator(3))
     assert torch.equal(image, views.draw(rows, generator(3)))
