@@ -146,6 +146,7 @@ def train(
     """
     from tpl import training  # torch takes seconds, and `tpl site` does without
     from tpl.study import methods, trainings
+    from tpl.training.presets import OURS
 
     changes = nested({name: yaml.safe_load(value) for name, value in parameter})
     place = training.training_device(device)
@@ -163,9 +164,10 @@ def train(
         config = training.contrastive_config(preset, **changes)
         work = functools.partial(trainings.contrast_category, config=config)
     else:
-        ours = {"sdf_weight": 10.0, "standardise": True} if phase == "encoder_sdf" else {}
+        ours = OURS if phase == "encoder_sdf" else {"encoder": {}}
         method = methods.ENCODER_SDF if phase == "encoder_sdf" else methods.ENCODER
-        config = training.regression_config(preset, **{**ours, **changes})
+        encoder = {"encoder": ours["encoder"] | changes.get("encoder", {})}
+        config = training.regression_config(preset, **{**ours, **changes, **encoder})
         work = functools.partial(trainings.regress_category, config=config, method=method)
     work = functools.partial(work, collection=collection, runs=runs, device=str(place))
     for name, folder in training.side_by_side(work, categories, place).items():
@@ -262,9 +264,10 @@ def reconstruct(
 def config_of(profile: str) -> CollectionConfig:
     """What a profile's chapter of shapes asks for."""
     values = _shapes_of_profile(profile)
-    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "validation", "test")}
+    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "small", "validation", "test")}
+    others = {name: values[name] for name in ("small_sdf_samples", "small_cross_samples", "seed")}
     amounts = {name: values[name] for name in PrepareConfig.model_fields if name in values}
-    return CollectionConfig.model_validate({**counts, "seed": values["seed"], "prepare": amounts})
+    return CollectionConfig.model_validate({**counts, **others, "prepare": amounts})
 
 
 def _shapes_of_profile(profile: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def evaluate_category(
         Reconstructor.load(runs, category, device)  # says what is missing
     shapes, store = judged.shapes(category, split), judged.store
     cross = collection.config.prepare.cross_samples > 0
-    training = collection.shapes(category, "train")
+    training = collection.shapes(category, "seen")
     key = {
         "data": [store.fingerprint(shapes, cross), collection.store.fingerprint(training, cross)],
         "runs": {method: RunFolder(Path(runs) / category / FOLDERS[method]).digest() for method in arms},
@@ -170,7 +170,7 @@ class Gallery:
     """What retrieval chooses from: all training shapes, by their pictures, their predicted codes or their surfaces."""
 
     def __init__(self, collection: Collection, category: str, arm: Reconstructor):
-        self.shapes, self.store = collection.shapes(category, "train"), collection.store
+        self.shapes, self.store = collection.shapes(category, "seen"), collection.store
         per_shape = [
             np.concatenate([self.store.read_views(shape, kind)[0] for kind in ("easy", "hard")])
             for shape in self.shapes

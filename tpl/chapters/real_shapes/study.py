@@ -88,7 +88,7 @@ def train_arm(arm: Arm, data: str, runs: str, device: str = "cpu") -> Path:
         return config.model_copy(update={"epochs": max(1, round(getattr(config, "epochs") * seen / here))})  # noqa: B009
 
     embed_category(arm.category, collection, settings("embedding", EmbeddingConfig, "coded"), target, device)
-    second = settings("encoder_sdf", RegressionConfig, "train")
+    second = settings("encoder_sdf", RegressionConfig, "seen")
     regress_category(arm.category, collection, second, target, device, ENCODER_SDF)
     return target
 
