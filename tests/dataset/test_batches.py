@@ -12,8 +12,10 @@ from tpl.dataset.batches import (
     brighten,
     color_jitter,
     crop,
+    crop_sharply,
     random_affine,
     random_resized_crop,
+    random_windows,
 )
 from tpl.rendering.boxes import object_mask
 
@@ -278,3 +280,15 @@ def test_a_posed_view_is_the_one_drawn_without_its_pose():
     assert torch.equal(image, views.draw(rows, generator(3)))
     assert torch.equal(numbers(image).flatten().long(), pose[:, 0].long())
     assert views.draw_posed(rows, generator(3))[1].shape == (4, 0)
+
+
+@given(seed=st.integers(0, 99), left=st.integers(12, 18), width=st.integers(24, 30), height=st.integers(24, 30))
+def test_a_moved_object_is_as_large_as_before_where_its_outline_stays_sharp(seed, left, width, height):
+    images = torch.ones((8, 3, 64, 64))
+    images[:, :, 16 : 16 + height, left : left + width] = 0.4
+    windows = random_windows(8, generator(seed), 10, 0.1, 0.05)
+    expected = width * height / windows.side**2
+    sharp = object_mask(crop_sharply(images, windows)).sum(dim=(1, 2)) / expected
+    blurred = object_mask(crop(images, *windows)).sum(dim=(1, 2)) / expected
+    assert ((sharp - 1).abs() < 0.05).all()
+    assert blurred.mean() > sharp.mean() + 0.04

@@ -296,15 +296,15 @@ def pose_in_window(pose: Float[Tensor, "views 7"], windows: Windows) -> Float[Te
 
 
 def crop(
-    images: Float[Tensor, "views 3 height width"],
+    images: Float[Tensor, "views channels height width"],
     side: Float[Tensor, " views"],
     shift: Float[Tensor, "views 2"],
     angle: Float[Tensor, " views"] | None = None,
-) -> Float[Tensor, "views 3 height width"]:
+) -> Float[Tensor, "views channels height width"]:
     """A window of each image, scaled to the image's size; what of it lies outside is white.
 
     Args:
-        images: RGB in 0 to 1.
+        images: RGB, or whatever else is 1 where nothing is, in 0 to 1.
         side: Of the window, in sides of the image.
         shift: Of the window's middle from the image's, to the right and down, in sides of the image.
         angle: By which the window is turned clockwise about its middle, in radians, so that what it shows turns the
@@ -318,6 +318,19 @@ def crop(
     grid = F.affine_grid(motion, list(images.shape), align_corners=False)
     ink = F.grid_sample(1 - images, grid, padding_mode="zeros", align_corners=False)  # none outside: white
     return ink.neg_().add_(1).clamp_(0, 1)  # in place: on a CPU a fresh tensor costs more than the arithmetic
+
+
+def crop_sharply(
+    images: Float[Tensor, "views 3 height width"], windows: Windows
+) -> Float[Tensor, "views 3 height width"]:
+    """The same windows, with outlines as sharp as the images': a pixel is white if the object covers less than half.
+
+    Resampling draws a seam of nearly white around an object, and a mask takes it for object: for moved views of chairs
+    at 64 pixels it was a fifth larger than for views as they are.
+    """
+    ground = (~object_mask(images)).float()[:, None]
+    moved = crop(torch.cat([images, ground], dim=1), *windows)
+    return torch.where(moved[:, 3:] < 0.5, moved[:, :3].clamp(max=WHITE - 0.01), 1.0)
 
 
 def color_jitter(

@@ -52,7 +52,7 @@ EMBEDDING: dict[str, dict[str, Any]] = {
     "fixed": dict(pointpair_weight=0.0001 * PAIRS_PER_POINT),
 }
 
-UPRIGHT = dict(rotation=0.0, zoom=0.0, shift=0.0, brightness=0.0)
+UPRIGHT = dict(rotation=0.0, zoom=0.0, shift=0.0, sharp=False, brightness=0.0)
 """Neither text nor code turns, scales or moves the views that phase 2 and the end-to-end training learn from."""
 
 PLAIN: dict[str, Any] = dict(sdf_weight=0.0, muon_rate=0.0, camera_weight=0.0, **UPRIGHT)
@@ -69,6 +69,7 @@ OURS: dict[str, Any] = dict(
     rotation=4.0,
     zoom=0.05,
     shift=0.03,
+    sharp=True,
     muon_rate=0.005,
     camera_weight=0.3,
 )

@@ -18,6 +18,7 @@ from tpl.dataset.batches import (
     brighten,
     color_jitter,
     crop,
+    crop_sharply,
     pose_in_window,
     random_windows,
 )
@@ -36,6 +37,7 @@ class VariedViews(TrainingConfig):
     rotation: float = Field(default=0.0, ge=0, le=180)  # ours: views are turned by up to so many degrees,
     zoom: float = Field(default=0.0, ge=0, lt=1)  # scaled by up to this share,
     shift: float = Field(default=0.0, ge=0, le=1)  # and moved by up to this share of a side
+    sharp: bool = False  # ours: moved views keep sharp outlines, for an encoder that looks at the mask
     brightness: float = Field(default=0.0, ge=0, lt=1)  # ours: the object alone is brighter or darker by up to this
 
     def vary(
@@ -53,7 +55,7 @@ class VariedViews(TrainingConfig):
         """The same, and the numbers of the cameras that see the images so, if those of the views are given."""
         if self.rotation or self.zoom or self.shift:
             windows = random_windows(len(images), generator, self.rotation, self.zoom, self.shift)
-            images = crop(images, *windows)
+            images = crop_sharply(images, windows) if self.sharp else crop(images, *windows)
             pose = pose_in_window(pose, windows) if pose.shape[1] else pose
         jittered = color_jitter(images, generator, self.jitter, self.hue)
         return brighten(jittered, generator, self.brightness), pose
