@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     "errors files settings provenance geometry losses metrics meshes rendering shapes evaluation look dataset models "
-    "training inference study photos chapters book __main__"
+    "training inference refinement study photos chapters book __main__"
 ).split()
 """The rooms from the ground up: one imports only from those before it. The package itself stands above all."""
 

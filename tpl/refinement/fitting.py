@@ -205,7 +205,7 @@ def _adam(
     config, bundle = problem.config, None
     for tensor in fitted:
         tensor.requires_grad_(True)
-    optimizer = torch.optim.Adam(fitted)
+    optimizer = torch.optim.Adam(fitted, betas=(0.7, 0.9))  # a short memory: with the usual one steps overshoot
     for step in range(steps):
         if bundle is None or step % config.look_every == 0:
             bundle = problem.look(codes, poses, problem.generator, config.rays * config.parts)
