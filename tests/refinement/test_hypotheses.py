@@ -18,7 +18,7 @@ def test_the_start_that_has_the_outline_is_chosen_for_each_view():
     poses = to_poses([FIXED] * 2, [UNIT] * 2).float()
     flat, tall = (torch.tensor(axes).log().expand(2, -1) + 0.1 for axes in shapes)
     starts = {"flat": Start(flat, poses), "tall": Start(tall, poses)}
-    choice = choose_starts(ellipsoid, pictures, starts, torch.ones(3), SHORT)
+    choice = choose_starts(ellipsoid, pictures, starts, 0.3 * torch.ones(3), SHORT)
     assert choice.names == ["flat", "tall"]
     torch.testing.assert_close(choice.start.codes, torch.stack([flat[0], tall[1]]))
     assert (choice.errors["flat"] < choice.errors["tall"]).tolist() == [True, False]

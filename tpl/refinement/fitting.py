@@ -5,7 +5,7 @@ Source of the idea: SDFit (Antić et al. 2025, ICCV) fits a shape's code and pos
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -39,7 +39,8 @@ class RefinementConfig(BaseModel):
     steps: NonNegativeInt = 30
     camera_steps: NonNegativeInt = 15  # before them, on the camera alone, where it is not known
     turns: tuple[float, ...] = (0.0, 0.25, -0.25, 0.5, -0.5, math.pi)  # radians from the start's azimuth that are tried
-    rate: float = Setting(default=0.02, gt=0)  # of Adam, on radians, logarithms and codes; it falls as a cosine
+    rate: float = Setting(default=0.02, gt=0)  # of Adam, on radians and logarithms; it falls as a cosine
+    code_rate: float = Setting(default=0.07, gt=0)  # the same on codes, in units of their spread
     rays: PositiveInt = 160  # a view and step
     parts: PositiveInt = 2  # in which a bundle is used, a step a part
     look_every: PositiveInt = 10  # steps until a new bundle is drawn and looked along
@@ -78,6 +79,19 @@ class Bundle(NamedTuple):
     def part(self, number: int, parts: int) -> "Bundle":
         """Every so many-th ray; what is changed in it is changed in the whole."""
         return Bundle(*(tensor[:, number % parts :: parts] for tensor in self))
+
+
+class Change(NamedTuple):
+    """What is fitted of some views."""
+
+    start: Float[Tensor, "views dim"]
+    spread: Float[Tensor, " dim"]
+    moved: Float[Tensor, "views dim"]  # codes from their starts, in units of their spread
+    poses: Poses
+
+    @property
+    def codes(self) -> Float[Tensor, "views dim"]:
+        return self.start + self.spread * self.moved
 
 
 class Problem:
@@ -169,19 +183,16 @@ def refine(
 
 def _descend(problem: Problem, codes: Tensor, poses: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
     config = problem.config
-    start, codes = codes, codes.clone()
-    weight = (config.prior_known if config.camera_known else config.prior) / spread.square()
-
-    def prior() -> Tensor:
-        return (weight * (codes - start).square()).mean(dim=1)
-
-    if config.camera_known:
-        _adam(problem, codes, poses, [codes], prior, config.steps)
-    else:
+    if not config.camera_known:
         poses = _best_turns(problem, codes, poses)
-        _adam(problem, codes, poses, [poses], prior, config.camera_steps)
-        _adam(problem, codes, poses, [poses, codes], prior, config.steps)
-    return codes, poses
+    change = Change(codes, spread, torch.zeros_like(codes), poses.clone())
+    code, camera = (change.moved, config.code_rate), (change.poses, config.rate)
+    if config.camera_known:
+        _adam(problem, change, [code], config.steps, config.prior_known)
+    else:
+        _adam(problem, change, [camera], config.camera_steps, config.prior)
+        _adam(problem, change, [code, camera], config.steps, config.prior)
+    return change.codes, change.poses
 
 
 def _best_turns(problem: Problem, codes: Tensor, poses: Tensor) -> Tensor:
@@ -193,30 +204,24 @@ def _best_turns(problem: Problem, codes: Tensor, poses: Tensor) -> Tensor:
     return tried[best, torch.arange(len(poses), device=poses.device)]
 
 
-def _adam(
-    problem: Problem,
-    codes: Tensor,
-    poses: Tensor,
-    fitted: list[Tensor],
-    prior: Callable[[], Tensor],
-    steps: int,
-) -> None:
-    """Steps that change those of codes and poses that are fitted, in place."""
+def _adam(problem: Problem, change: Change, fitted: list[tuple[Tensor, float]], steps: int, prior: float) -> None:
+    """Steps that change the fitted parts, each at its rate, in place."""
     config, bundle = problem.config, None
-    for tensor in fitted:
-        tensor.requires_grad_(True)
-    optimizer = torch.optim.Adam(fitted, betas=(0.7, 0.9))  # a short memory: with the usual one steps overshoot
+    groups = [{"params": [tensor.requires_grad_()], "full": rate} for tensor, rate in fitted]
+    optimizer = torch.optim.Adam(groups, betas=(0.7, 0.9))  # a short memory: with the usual one steps overshoot
     for step in range(steps):
         if bundle is None or step % config.look_every == 0:
-            bundle = problem.look(codes, poses, problem.generator, config.rays * config.parts)
+            bundle = problem.look(change.codes, change.poses, problem.generator, config.rays * config.parts)
         part = bundle.part(step, config.parts)
-        problem.look_closer(part, codes, poses)
-        loss = (problem.errors(part, codes, poses) + prior()).sum()  # not a mean: each view is fitted on its own
-        optimizer.param_groups[0]["lr"] = config.rate * (1 + math.cos(math.pi * step / steps)) / 2
+        codes = change.codes
+        problem.look_closer(part, codes, change.poses)
+        errors = problem.errors(part, codes, change.poses) + prior * change.moved.square().mean(dim=1)
+        for group in optimizer.param_groups:
+            group["lr"] = group["full"] * (1 + math.cos(math.pi * step / steps)) / 2
         optimizer.zero_grad()
-        loss.backward()
+        errors.sum().backward()  # not the mean: each view is fitted on its own
         optimizer.step()
-    for tensor in fitted:
+    for tensor, _ in fitted:
         tensor.requires_grad_(False)
 
 
