@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from matplotlib.lines import Line2D
 
-from tpl.look.plotting import Picture, on_white
+from tpl.look.plotting import Picture
+from tpl.rendering import composite
 
 BEFORE, AFTER = "#d55e00", "#0072b2"
 """The outlines' colours, of the palette of all figures: the colour-blind tell them apart."""
@@ -45,7 +46,7 @@ def plot_outlines(
         ax.set_axis_off()
     for number, (ax, picture, *pair) in enumerate(zip(places, pictures, before, after, strict=False)):
         side = len(picture)
-        ax.imshow(1 - (1 - PALE) * (1 - on_white(picture) / 255), extent=(0, side, side, 0))
+        ax.imshow(1 - (1 - PALE) * (1 - composite(picture) / 255), extent=(0, side, side, 0))
         for distances, (color, style, width) in zip(pair, strokes, strict=True):
             middles = (np.arange(len(distances)) + 0.5) * side / len(distances)
             if distances.min() < 0 < distances.max():
