@@ -60,6 +60,16 @@ def _reached(start: str, below: dict[str, set[str]]) -> set[str]:
     return found
 
 
+def handed_on(tree: ast.Module) -> list[str]:
+    """The names in a module's `__all__`."""
+    return [
+        name
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        for name in ast.literal_eval(node.value)
+    ]
+
+
 def longest_function(trees: dict[str, ast.Module]) -> tuple[int, str]:
     """Lines and name of the longest function, its docstring not counted."""
     return max(

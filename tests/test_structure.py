@@ -1,5 +1,7 @@
 """Rooms stand on each other: imports lead down only, in no circle, and what was made short stays so."""
 
+from importlib import import_module
+
 import pytest
 import structure
 
@@ -25,6 +27,12 @@ def test_no_import_leads_back_up():
 
 def test_no_modules_import_each_other():
     assert structure.circles(TREES) == []
+
+
+def test_what_a_room_hands_on_is_there():
+    """Names that are fetched on demand fail where they are asked for, and nowhere before."""
+    handed_on = [(import_module(name), names) for name in TREES if (names := structure.handed_on(TREES[name]))]
+    assert [f"{room.__name__}.{name}" for room, names in handed_on for name in names if not hasattr(room, name)] == []
 
 
 @pytest.mark.parametrize("name", structure.LIMITS)

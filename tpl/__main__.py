@@ -16,7 +16,7 @@ from tpl.book.commands import ROOT, Given, pair_chapters, publish_run, run, site
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
 from tpl.dataset.checking import check_collection, check_shapenet
-from tpl.dataset.collection import Collection, CollectionConfig, is_collection, open_collection
+from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_collection, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
@@ -283,7 +283,7 @@ def _config_of(profile: str) -> CollectionConfig:
     Raises:
         BookError: Another profile is asked for, and there is no book; or there is no such profile.
     """
-    return CollectionConfig() if _without_book(profile) else collection_config(_shapes_of_profile(profile))
+    return QUICK if _without_book(profile) else collection_config(_shapes_of_profile(profile))
 
 
 def _data_of_profile(profile: str) -> str:

@@ -1,5 +1,6 @@
 """With what was trained: an image to a code to a mesh, and the code that fits a shape best (the oracle)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from tpl.geometry.marching import extract_mesh
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
+from tpl.rendering import Camera
+from tpl.rendering.pose import pose_of
 
 
 class OracleConfig(BaseModel):
@@ -96,12 +99,31 @@ def _best_codes(
 
 
 def encode(encoder: Encoder, images: UInt8[np.ndarray, "views height width 3"]) -> Float[Tensor, "views dim"]:
-    """Codes of images (bytes, on white), in blocks that fit any device."""
+    """Codes of images (bytes, on white)."""
+    return _in_blocks(encoder, encoder, images)
+
+
+def estimate_cameras(
+    encoder: Encoder, images: UInt8[np.ndarray, "views height width 3"]
+) -> list[tuple[Camera, Normalization]]:
+    """The camera that an encoder sees in each image (bytes, on white), and the frame of the shape before it.
+
+    Raises:
+        SettingsError: The encoder has no head for the camera.
+    """
+    numbers = _in_blocks(encoder, lambda block: encoder.pose(encoder.features(block)), images)
+    return [pose_of(of_image) for of_image in numbers.double().cpu().numpy()]
+
+
+def _in_blocks(
+    encoder: Encoder, see: Callable[[Tensor], Tensor], images: UInt8[np.ndarray, "views height width 3"]
+) -> Float[Tensor, "views numbers"]:
+    """What an encoder, as it is used after training, makes of images, in blocks that fit any device."""
     device = next(encoder.parameters()).device
     encoder.eval()
     with torch.inference_mode():
         blocks = torch.from_numpy(images).permute(0, 3, 1, 2).split(256)
-        return torch.cat([encoder(block.to(device).float() / 255) for block in blocks]).clone()
+        return torch.cat([see(block.to(device).float() / 255) for block in blocks]).clone()
 
 
 class Reconstructor(NamedTuple):

@@ -13,9 +13,10 @@ from tpl.book.book import Book
 from tpl.book.commands import ROOT
 from tpl.book.hyperparameters import GIVEN, chapter_config, choose, collection_config, given_by_hand
 from tpl.book.parameters import parameters
-from tpl.dataset.collection import Collection, CollectionConfig
+from tpl.dataset.collection import QUICK, Collection, CollectionConfig
 from tpl.dataset.store import StoreError
 from tpl.files import beside
+from tpl.models import EncoderConfig
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER, ENCODER_SDF
@@ -98,6 +99,16 @@ def test_a_decoder_has_the_sizes_of_phase_1(bench):
     assert (config.model.latent_dim, config.model.warp_steps, config.encoder.latent_dim) == (5, 3, 5)
 
 
+def test_our_encoder_has_what_it_has_beside_the_papers_and_the_papers_has_none_of_it(bench):
+    ours, plain = (asked_for(phase, bench)["sofas"] for phase in ("encoder_sdf", "encoder"))
+    assert (ours.encoder.crop, ours.encoder.channels, ours.encoder.pool, ours.encoder.camera) == (True, "mask", 2, True)
+    assert (ours.jitter, ours.hue, plain.jitter, plain.hue) == (0, 0, 0.4, 0.4)
+    assert plain.encoder == EncoderConfig(width=plain.encoder.width)
+    assert (plain.muon_rate, plain.camera_weight, plain.brightness, plain.sharp) == (0, 0, 0, False)
+    blind = asked_for("encoder_sdf", bench, camera_weight="0", crop="false", pool="1")["sofas"]
+    assert (blind.encoder.camera, blind.encoder.crop, blind.encoder.pool) == (False, False, 1)
+
+
 def test_a_preset_goes_before_the_profile_and_what_was_given_by_hand_before_the_preset(bench):
     rates = [
         asked_for("embedding", bench, "standard", **given)["sofas"].template_rate
@@ -138,7 +149,9 @@ def test_what_a_preset_settles_its_profile_does_not_say_otherwise(bench):
         ("embedding", "resolution", ("sofas",)),  # of the chapter, not of the training
         ("embedding", "epochs", ("chairs",)),  # chairs_epochs
         ("encoder", "rotation", ("sofas",)),  # our variant's
+        ("encoder", "crop", ("sofas",)),
         ("encoder_sdf", "epochs", ("sofas",)),  # epochs_sdf
+        ("encoder_sdf", "hue", ("sofas",)),  # the plain encoder's
     ],
 )
 def test_what_a_training_would_pass_over_is_refused(phase, name, categories):
@@ -171,7 +184,7 @@ def test_the_readmes_line_for_several_gpus_trains_what_the_chapters_of_standard_
 def test_a_collection_is_asked_for_as_the_chapter_of_shapes_has_it():
     config = collection_config(choose(BOOK, "01", "standard", {}).values)
     assert (config.source, config.train, config.prepare.image_size) == ("procedural+open", 1024, 224)
-    assert collection_config(choose(BOOK, "01", "quick", {}).values) == CollectionConfig()
+    assert collection_config(choose(BOOK, "01", "quick", {}).values) == QUICK
 
 
 @pytest.mark.parametrize("command", [lambda **where: train("embedding", **where), evaluate])

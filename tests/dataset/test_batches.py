@@ -7,9 +7,20 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tpl.dataset.batches import SDFTable, ViewTable, color_jitter, crop, random_affine, random_resized_crop
+from tpl.dataset.batches import (
+    SDFTable,
+    ViewTable,
+    brighten,
+    color_jitter,
+    crop,
+    crop_sharply,
+    random_affine,
+    random_resized_crop,
+    random_windows,
+)
 from tpl.dataset.store import Store
 from tpl.meshes.sdf import SdfSamples
+from tpl.rendering.boxes import object_mask
 from tpl.shapes import Shape
 
 
@@ -277,3 +288,37 @@ def test_grey_views_are_as_bright_and_have_no_colour():
     grey = ViewTable(images).grey().images
     assert grey.shape == images.shape and torch.equal(grey[:, :, :1].expand_as(grey), grey)
     assert grey[:, 0, 0, 0, 0].tolist() == [76, 150, 29, 200]
+
+
+@given(strength=st.floats(0.05, 0.95), seed=st.integers(0, 99))
+def test_an_object_gets_brighter_or_darker_and_its_ground_stays(strength, seed):
+    images = torch.ones((5, 3, 8, 8))
+    images[:, :, 2:6, 2:6] = torch.linspace(0.1, 0.97, 16).view(4, 4)
+    changed = brighten(images, generator(seed), strength)
+    assert torch.equal(object_mask(changed), object_mask(images))
+    assert torch.equal(changed[:, :, :2], images[:, :, :2])
+    factor = changed[:, 0, 2, 2] / 0.1
+    assert ((factor - 1).abs() <= strength + 1e-5).all() and factor.std() > 0
+    assert torch.equal(brighten(images, generator(seed), 0), images)
+
+
+def test_a_posed_view_is_the_one_drawn_without_its_pose():
+    views = numbered_views()
+    poses = views.images[:, :, 0, 0, :1].float().expand(3, 4, 7)
+    rows = torch.tensor([2, 0, 1, 2])
+    image, pose = ViewTable(views.images, poses).draw_posed(rows, generator(3))
+    assert torch.equal(image, views.draw(rows, generator(3)))
+    assert torch.equal(numbers(image).flatten().long(), pose[:, 0].long())
+    assert views.draw_posed(rows, generator(3))[1].shape == (4, 0)
+
+
+@given(seed=st.integers(0, 99), left=st.integers(12, 18), width=st.integers(24, 30), height=st.integers(24, 30))
+def test_a_moved_object_is_as_large_as_before_where_its_outline_stays_sharp(seed, left, width, height):
+    images = torch.ones((8, 3, 64, 64))
+    images[:, :, 16 : 16 + height, left : left + width] = 0.4
+    windows = random_windows(8, generator(seed), 10, 0.1, 0.05)
+    expected = width * height / windows.side**2
+    sharp = object_mask(crop_sharply(images, windows)).sum(dim=(1, 2)) / expected
+    blurred = object_mask(crop(images, *windows)).sum(dim=(1, 2)) / expected
+    assert ((sharp - 1).abs() < 0.05).all()
+    assert blurred.mean() > sharp.mean() + 0.04

@@ -9,13 +9,15 @@ import pytest
 import trimesh
 from PIL import Image
 
-from tpl.dataset.collection import CollectionConfig, open_collection, options_of
+from tpl.dataset.batches import SDFTable, ViewTable
+from tpl.dataset.collection import Collection, CollectionConfig, open_collection, options_of
 from tpl.dataset.prepare import PrepareConfig, cross_pool, prepare, prepare_shape
 from tpl.dataset.store import Store, StoreError, check_space
 from tpl.files import BusyError
 from tpl.geometry.primitives import sphere
 from tpl.meshes.sdf import SdfSamples, signed_distance
 from tpl.rendering import Camera
+from tpl.rendering.pose import pose_numbers
 from tpl.settings import SettingsError
 from tpl.shapes import Shape, list_shapes
 from tpl.shapes.shape import categories_of
@@ -253,6 +255,36 @@ def test_a_collection_describes_itself_and_prepares_what_is_missing(tmp_path):
     raw = again.store.read_normalization(one)
     near = np.abs(samples.sdf) < 0.05
     np.testing.assert_allclose(sdf(raw.undo(samples.points[near])) * raw.scale, samples.sdf[near], atol=1e-4)
+
+
+def test_small_shapes_come_after_the_others_and_change_nothing_of_them(tmp_path):
+    config = CollectionConfig(train=2, coded=2, validation=1, test=0, prepare=SMALL)
+    amounts = {"small": 2, "small_sdf_samples": 100, "small_cross_samples": 60, "small_surface_points": 50}
+    without = open_collection(tmp_path / "without", ["sofas"], config, jobs=1)
+    with_small = open_collection(tmp_path / "with", ["sofas"], config.model_copy(update=amounts), jobs=1)
+    store, whole = with_small.store, with_small.shapes("sofas", "train")
+    assert without.store.fingerprint(whole, cross=True) == store.fingerprint(whole, cross=True)
+    seen = with_small.shapes("sofas", "seen")
+    assert [shape.id for shape in seen[:2]] == [shape.id for shape in whole] and len(seen) == 4
+    assert {shape.split for shape in seen} == {"train"} and without.shapes("sofas", "seen") != seen
+    for shape in seen[2:]:
+        counts = [len(store.read_sdf(shape, kind).sdf) for kind in ("SdfSamples", "CrossSamples")]
+        assert counts == [100, 60] and len(store.read_surface(shape)) == 50
+    table, views = SDFTable.read(seen, store, "cpu", cross=True), ViewTable.read(seen, store, "cpu", poses=True)
+    assert table.samples.shape == (4, 100, 4) and table.cross.shape == (4, 60, 4) and len(views) == 4
+    camera, frame = store.read_views(seen[3], "hard")[1][1], store.read_normalization(seen[3])
+    assert views.poses is not None
+    np.testing.assert_allclose(views.poses[3, 3], pose_numbers(camera, frame), rtol=1e-5)
+
+    report = with_small.prepare(["sofas"], jobs=1)
+    assert report.status.tolist() == ["kept"] * 5
+    more = config.model_copy(update={"train": 3} | amounts | {"small": 1})  # one of the small ones becomes whole
+    larger = open_collection(tmp_path / "with", ["sofas"], more, jobs=1)
+    assert [shape.id for shape in larger.shapes("sofas", "seen")] == [shape.id for shape in seen]
+    assert len(store.read_sdf(seen[2]).sdf) == 600 and len(store.read_sdf(seen[3]).sdf) == 100
+    adopted = Collection(tmp_path / "adopted", more)
+    adopted.adopt(larger, ["sofas"])
+    assert adopted.is_complete("sofas")
 
 
 def test_what_a_source_was_told_is_kept_where_a_collection_is_described_anew(tmp_path):

@@ -175,6 +175,21 @@ def test_nearest_by_pixels_is_blind_to_hue():
     assert nearest_by_pixels(red, np.concatenate([white, grey])) == [1]
 
 
+def test_with_a_crop_it_is_no_matter_where_the_object_stands_and_how_near():
+    def cross_or_disk(disk: bool, side: int, left: int, top: int) -> np.ndarray:
+        image = np.full((64, 64, 3), 255, np.uint8)
+        x, y = np.meshgrid(*[np.linspace(-1, 1, side)] * 2)
+        shown = x**2 + y**2 <= 1 if disk else np.minimum(abs(x), abs(y)) < 0.3
+        image[top : top + side, left : left + side][shown] = 70
+        return image
+
+    gallery = np.stack([cross_or_disk(True, 40, 12, 12), cross_or_disk(False, 20, 2, 40)])
+    query = cross_or_disk(True, 20, 2, 40)[None]
+    assert nearest_by_pixels(query, gallery) == [1]  # where it stands decides
+    assert nearest_by_pixels(query, gallery, crop=True) == [0]
+    assert nearest_by_pixels(np.full_like(query, 255), gallery, crop=True).shape == (1,)  # nothing to crop to
+
+
 def test_nearest_by_code_is_the_smallest_distance():
     rng = np.random.default_rng(0)
     query, gallery = rng.normal(size=(9, 5)), rng.normal(size=(30, 5))

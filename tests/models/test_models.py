@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import nn
 from torch.func import functional_call
 
+from tpl.inference import estimate_cameras
 from tpl.models import (
     DeepImplicitTemplate,
     DeepImplicitTemplateConfig,
@@ -401,6 +402,67 @@ def test_a_head_of_two_layers_bends_between_them_and_one_layer_keeps_its_weights
     torch.testing.assert_close(two(images), hidden @ two.head[2].weight.T + two.head[2].bias)
     with pytest.raises(ValidationError, match="head_layers"):
         EncoderConfig.model_validate({"head_layers": 3})
+
+
+def squares(*places: tuple[int, int, int], size: int = 64) -> torch.Tensor:
+    """Images of one square each: its left and upper border, and its side."""
+    images = torch.ones(len(places), 3, size, size)
+    for image, (left, top, side) in zip(images, places, strict=True):
+        image[:, top : top + side, left : left + side] = torch.tensor([0.8, 0.4, 0.1])[:, None, None]
+    return images
+
+
+def test_a_crop_shows_the_same_wherever_the_object_is_and_the_box_says_where_it_was():
+    encoder = Encoder(EncoderConfig(latent_dim=4, width=8, crop=True))
+    images = squares((16, 8, 16), (40, 30, 16), (10, 20, 32))
+    seen, box = encoder.looked_at(images)
+    torch.testing.assert_close(seen[1], seen[0])
+    ink = (1 - seen).mean(dim=(1, 2, 3)) / (1 - images).amax(dim=(2, 3)).mean(dim=1)
+    torch.testing.assert_close(ink, torch.full((3,), 1 / 1.1**2), atol=0.02, rtol=0)
+    middles = torch.tensor([[24.0, 16], [48, 38], [26, 36]]) / 64 - 0.5
+    sides = 1.1 * torch.tensor([16.0, 16, 32]) / 64
+    torch.testing.assert_close(box, torch.cat([4 * middles, 2 * (sides - 0.6)[:, None]], dim=1))
+    encoder.eval()
+    codes, features = encoder(images), encoder.features(images)
+    torch.testing.assert_close(features[:, -3:], box)
+    torch.testing.assert_close(features[1, :-3], features[0, :-3])
+    assert (codes[0] - codes[1]).abs().max() > 1e-3  # the head knows the box
+
+
+def test_the_channels_of_a_mask_are_luma_ground_and_their_mean():
+    encoder = Encoder(EncoderConfig(latent_dim=4, width=8, channels="mask"))
+    seen, box = encoder.looked_at(squares((16, 8, 16)))
+    inside, outside = seen[0, :, 12, 20], seen[0, :, 40, 40]
+    luma = 0.299 * 0.8 + 0.587 * 0.4 + 0.114 * 0.1
+    torch.testing.assert_close(inside, torch.tensor([luma, 0, luma / 2]))
+    torch.testing.assert_close(outside, torch.ones(3))
+    assert box.shape == (1, 0)
+
+
+def test_an_encoder_without_our_ingredients_has_the_papers_weights():
+    """Its start is as it was: the same draws of the same generator, and no weight more."""
+    torch.manual_seed(0)
+    trunk, head = resnet18_trunk(8), nn.Linear(64, 4)
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig(latent_dim=4, width=8)).eval()
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(encoder(images), head(trunk.eval()(normalise(images))))
+    assert {name.split(".")[0] for name in encoder.state_dict()} == {"trunk", "head", "latent_mean", "latent_std"}
+
+
+def test_features_of_parts_are_the_parts_means():
+    whole, parts = (resnet18_trunk(8, pool).eval() for pool in (1, 2))
+    parts.load_state_dict(whole.state_dict())
+    images = torch.rand(2, 3, 64, 64)
+    features = parts(images).view(2, 64, 4)
+    torch.testing.assert_close(features.mean(dim=2), whole(images))
+    assert features.std(dim=2).max() > 1e-3
+
+
+def test_an_encoder_without_a_head_for_cameras_says_so():
+    images = np.full((1, 32, 32, 3), 255, np.uint8)
+    with pytest.raises(SettingsError, match="names no cameras"):
+        estimate_cameras(Encoder(EncoderConfig(latent_dim=4, width=8)), images)
 
 
 def test_a_trunk_sees_images_in_the_units_of_imagenet():

@@ -19,9 +19,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable
 from tpl.geometry.primitives import sphere
+from tpl.inference import encode, estimate_cameras
 from tpl.losses import curriculum_l1
-from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, EncoderConfig
+from tpl.meshes import Normalization
+from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, Encoder, EncoderConfig
+from tpl.rendering import composite, easy_camera, render_views
+from tpl.rendering.pose import pose_numbers, pose_of
 from tpl.settings import SettingsError
+from tpl.shapes import list_shapes
 from tpl.training import (
     EmbeddingConfig,
     RegressionConfig,
@@ -51,9 +56,10 @@ from tpl.training.embedding import (
     warp_terms,
 )
 from tpl.training.loop import Group, TrainingConfig, rate_factor
+from tpl.training.muon import Muon
 from tpl.training.precision import half_precision
 from tpl.training.presets import embedding_config, regression_config
-from tpl.training.regression import RegressionObjective
+from tpl.training.regression import RegressionObjective, encoder_groups
 from tpl.training.sharing import ShareError
 from tpl.training.side_by_side import training_device
 from tpl.training.states import latest_state
@@ -176,6 +182,61 @@ from test_training import BESIDE_SPACE, balls
 from tpl.training import train_embedding
 train_embedding(balls(), BESIDE_SPACE, sys.argv[1], data="balls", progress=False)
 """
+
+
+def airplanes(views: int = 48, size: int = 32) -> ViewTable:
+    """Three airplanes from above, all around, and the cameras."""
+    images, poses = [], []
+    for shape in list_shapes("procedural", "airplanes", train=3):
+        rng, mesh = np.random.default_rng(0), shape.load()
+        cameras = [easy_camera(50 * view // views, rng) for view in range(views)]
+        images.append(np.stack([composite(image) for image in render_views(mesh, cameras, size)]))
+        frame = Normalization.of(mesh.vertices)
+        poses.append(np.stack([pose_numbers(camera, frame) for camera in cameras]))
+    return ViewTable(
+        torch.from_numpy(np.stack(images)).permute(0, 1, 4, 2, 3).contiguous(),
+        torch.from_numpy(np.stack(poses)).float(),
+    )
+
+
+def test_our_encoder_knows_from_where_it_looks(embedding):
+    views = airplanes()
+    assert views.poses is not None
+    seen, held_out = torch.arange(48) % 4 != 3, torch.arange(48) % 4 == 3
+    config = RegressionConfig(
+        epochs=200,
+        encoder=EncoderConfig(latent_dim=4, width=8, pool=2, crop=True, channels="mask", camera=True),
+        views_per_batch=24,
+        learning_rate=3e-3,
+        muon_rate=0.005,
+        standardise=True,
+        jitter=0.0,
+        hue=0.0,
+        brightness=0.4,
+        rotation=4.0,
+        zoom=0.05,
+        shift=0.03,
+        camera_weight=0.3,
+        precision="fp32",
+    )
+    run = train_regression(
+        embedding, ViewTable(views.images[:, seen], views.poses[:, seen]), None, config, progress=False
+    )
+    assert list(run.history.columns) == ["step", "seconds", "latent", "camera", "loss"]
+    images = views.images[:, held_out].flatten(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
+    found = [camera.azimuth for camera, _ in estimate_cameras(run.encoder, images)]
+    true = [pose_of(pose.double().numpy())[0].azimuth for pose in views.poses[:, held_out].flatten(0, 1)]
+    assert np.median(np.abs((np.subtract(found, true) + 180) % 360 - 180)) < 15
+    nearest = torch.cdist(encode(run.encoder, images), embedding.codes).argmin(dim=1)
+    assert (nearest == torch.arange(3).repeat_interleave(12)).float().mean() > 0.8
+
+
+def test_a_head_for_the_camera_needs_a_weight_and_poses(embedding):
+    config = RegressionConfig(encoder=EncoderConfig(latent_dim=4, width=8, camera=True))
+    with pytest.raises(ValueError, match="a head for the camera needs a weight"):
+        train_regression(embedding, disks(), None, config, progress=False)
+    with pytest.raises(ValueError, match="needs the views' poses"):
+        train_regression(embedding, disks(), None, config.model_copy(update={"camera_weight": 0.3}), progress=False)
 
 
 def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
@@ -410,6 +471,52 @@ def test_muon_moves_a_matrix_along_all_directions_alike():
     strengths = along.diagonal()
     assert 0.6 < strengths.min() and strengths.max() < 1.3  # as near to 1 as five Newton-Schulz iterations come
     torch.testing.assert_close(along, torch.diag(strengths), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(12, 6), (6, 12), (128, 300)])
+def test_muon_steps_as_torchs_does(shape):
+    """torch's works in bfloat16, on one matrix at a time; two of one shape are taken together here."""
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(shape)) for _ in range(2)]
+    theirs = [torch.nn.Parameter(weight.detach().clone()) for weight in ours]
+    before = [weight.detach().clone() for weight in ours]
+    optimizers = [
+        Muon(ours, 0.01, 0.1),
+        torch.optim.Muon(theirs, 0.01, 0.1, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for _ in range(3):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(shape)
+            other.grad = one.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other, start in zip(ours, theirs, before, strict=True):
+        assert (one - other).norm() < 0.03 * (other - start).norm()
+
+
+def test_a_convolution_is_a_matrix_of_its_outputs_to_muon():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last))
+    matrix = torch.nn.Parameter(weight.detach().flatten(1).clone())
+    weight.grad = torch.randn_like(weight)
+    matrix.grad = weight.grad.flatten(1).clone()
+    for parameter in (weight, matrix):
+        Muon([parameter], 0.01).step()
+    torch.testing.assert_close(weight.flatten(1), matrix)
+    with pytest.raises(ValueError, match="give it to Adam"):
+        Muon([torch.nn.Parameter(torch.zeros(3))])
+
+
+def test_convolutions_learn_by_muon_and_the_rest_by_adam():
+    encoder = Encoder(EncoderConfig(latent_dim=4, width=8, camera=True))
+    names = {id(parameter): name for name, parameter in encoder.named_parameters()}
+    rest, convolutions = encoder_groups(encoder, RegressionConfig(muon_rate=0.005, learning_rate=0.003))
+    owned = [names[id(parameter)] for group in (rest, convolutions) for parameter in group.parameters]
+    assert sorted(owned) == sorted(names.values())
+    assert all(parameter.ndim == 4 for parameter in convolutions.parameters) and convolutions.optimizer == "muon"
+    assert len(list(convolutions.parameters)) == 20 and (rest.rate, convolutions.rate) == (0.003, 0.005)
+    (alone,) = encoder_groups(encoder, RegressionConfig())
+    assert alone.optimizer == "adam" and len(list(alone.parameters)) == len(names)
 
 
 @pytest.mark.parametrize("weight_norm", [False, True])

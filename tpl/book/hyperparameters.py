@@ -96,7 +96,8 @@ def collection_config(values: Mapping[str, Any], told: Mapping[str, Any] | None 
         values: The parameters.
         told: What is known of the source, such as where its meshes lie.
     """
-    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "validation", "test")}
+    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "small", "validation", "test")}
+    counts |= {name: values[name] for name in ("small_sdf_samples", "small_cross_samples")}
     amounts = {name: values[name] for name in PrepareConfig.model_fields if name in values}
     source = {"source": values["source"] or "procedural"} | ({"folder": values["folder"]} if values["folder"] else {})
     return validated(CollectionConfig, {**(told or {}), **source, **counts, "seed": values["seed"], "prepare": amounts})

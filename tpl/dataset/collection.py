@@ -17,17 +17,36 @@ from tpl.shapes.shape import categories_of, check_category
 
 
 class CollectionConfig(SourceOptions):
-    """What a collection holds of each category; the defaults are the profile `quick`."""
+    """What a collection holds of each category; the defaults are the profile `quick`, but for its small shapes."""
 
     source: str = "procedural"  # or several, joined by "+"
     train: PositiveInt = 256
     coded: PositiveInt = 224  # so many of the training shapes take part in phase 1 and get a code
     validation: NonNegativeInt = 8
     test: NonNegativeInt = 16
+    # More training shapes, kept small: no code of phase 1, few samples, the same views. Our encoder learns from them.
+    small: NonNegativeInt = 0
+    small_sdf_samples: PositiveInt = 1500
+    small_cross_samples: NonNegativeInt = 800
+    small_surface_points: PositiveInt = 5000
     seed: NonNegativeInt = 0
     prepare: PrepareConfig = PrepareConfig(
         sdf_samples=12_000, cross_samples=6000, easy_views=8, hard_views=4, image_size=64
     )
+
+    @property
+    def prepare_small(self) -> PrepareConfig:
+        """How much is kept of a small shape."""
+        amounts = {
+            "sdf_samples": self.small_sdf_samples,
+            "cross_samples": self.small_cross_samples if self.prepare.cross_samples else 0,
+            "surface_points": self.small_surface_points,
+        }
+        return self.prepare.model_copy(update=amounts)
+
+
+QUICK = CollectionConfig(small=768)
+"""All of the profile `quick`."""
 
 
 class Collection(NamedTuple):
@@ -41,18 +60,32 @@ class Collection(NamedTuple):
         return Store(self.folder)
 
     def listed(self, category: str) -> list[Shape]:
-        """All shapes that the collection asks for, prepared or not."""
+        """All shapes that the collection asks for, prepared or not, but the small ones."""
         c = self.config
         return list_shapes(
             c.source, category, train=c.train, validation=c.validation, test=c.test, seed=c.seed, options=c
         )
 
+    def listed_small(self, category: str) -> list[Shape]:
+        """The training shapes that are kept small, prepared or not: those made after the others, none of the found."""
+        c = self.config
+        if not c.small:
+            return []
+        larger = list_shapes(c.source, category, train=c.train, seed=c.seed, options=c)
+        return list_shapes(c.source, category, train=c.train + c.small, seed=c.seed, options=c)[len(larger) :]
+
     def shapes(self, category: str, split: str) -> list[Shape]:
-        """The prepared shapes of a split. `coded` are those training shapes that phase 1 learns, `train` all.
+        """The prepared shapes of a split.
+
+        Of the training shapes `coded` are those that phase 1 learns, `train` these and all others that are kept whole,
+        `seen` these and the small ones.
 
         Raises:
             StoreError: None is prepared.
         """
+        if split == "seen":
+            small = [shape for shape in self.listed_small(category) if self.is_prepared(shape, small=True)]
+            return self.shapes(category, "train") + small
         of_split = "train" if split == "coded" else split
         wanted = [shape for shape in self.listed(category) if shape.split == of_split]
         found = [shape for shape in wanted if self.is_prepared(shape)]
@@ -84,30 +117,45 @@ class Collection(NamedTuple):
         for category in categories:
             check_category(category)
         shapes = [shape for category in categories for shape in self.listed(category)]
-        return prepare(shapes, self.store, self.config.prepare, jobs, timeout, cluster)
+        report = prepare(shapes, self.store, self.config.prepare, jobs, timeout, cluster)
+        if small := [shape for category in categories for shape in self.listed_small(category)]:
+            whole = [shape for category in categories for shape in self.shapes(category, "train")]
+            more = prepare(small, self.store, self.config.prepare_small, jobs, timeout, cluster, near=whole)
+            report = pd.concat([report, more], ignore_index=True)
+        return report
 
     def adopt(self, other: "Collection", categories: Sequence[str]) -> None:
         """Takes over what another folder has prepared, in the same way, of the shapes that this one lacks."""
-        for shape in (shape for category in categories for shape in self.listed(category)):
+        for shape, small in (each for category in categories for each in self._asked(category)):
             record = other.store.read_record(shape)
-            useful = record is not None and is_current(record, shape, self.config.prepare)
-            if useful and not self.is_prepared(shape):
+            useful = record is not None and is_current(record, shape, self._amounts(small))
+            if useful and not self.is_prepared(shape, small):
                 self.store.adopt(shape, other.store)
 
     def is_complete(self, category: str) -> bool:
         """Whether every shape that is asked for was prepared or rejected."""
-        return all(self.is_prepared(shape) or self._is_rejected(shape) for shape in self.listed(category))
+        return all(
+            self.is_prepared(shape, small) or self._is_rejected(shape, small) for shape, small in self._asked(category)
+        )
 
-    def _is_rejected(self, shape: Shape) -> bool:
-        record = self.store.read_record(shape)
-        return record is not None and is_current(record, shape, self.config.prepare) and is_rejected(record)
-
-    def is_prepared(self, shape: Shape) -> bool:
-        """Whether a shape's files were written as they would be now, and it was not rejected."""
-        record = self.store.read_record(shape)
-        if record is None or not is_current(record, shape, self.config.prepare) or is_rejected(record):
+    def is_prepared(self, shape: Shape, small: bool = False) -> bool:
+        """Whether a shape's files were written as they would be now, as a small one's or whole; none if rejected."""
+        record, amounts = self.store.read_record(shape), self._amounts(small)
+        if record is None or not is_current(record, shape, amounts) or is_rejected(record):
             return False
-        return not self.config.prepare.cross_samples or "cross" in record
+        return not amounts.cross_samples or "cross" in record
+
+    def _is_rejected(self, shape: Shape, small: bool) -> bool:
+        record = self.store.read_record(shape)
+        return record is not None and is_current(record, shape, self._amounts(small)) and is_rejected(record)
+
+    def _amounts(self, small: bool) -> PrepareConfig:
+        return self.config.prepare_small if small else self.config.prepare
+
+    def _asked(self, category: str) -> list[tuple[Shape, bool]]:
+        """All shapes that the collection asks for, and whether each is kept small."""
+        whole = [(shape, False) for shape in self.listed(category)]
+        return whole + [(shape, True) for shape in self.listed_small(category)]
 
 
 def is_collection(folder: Path | str) -> bool:

@@ -81,6 +81,7 @@ def prepare(
     jobs: int = -1,
     timeout: float | int | None = None,
     cluster: str = "",
+    near: Sequence[Shape] = (),
 ) -> pd.DataFrame:
     """Prepares a data set in parallel; what is there already is kept, and a failure stops nothing.
 
@@ -95,6 +96,7 @@ def prepare(
             this very process.
         cluster: Address of a dask scheduler whose workers do it instead, as "tcp://10.0.0.1:8786"; they see the
             store's folder under the same name.
+        near: Prepared training shapes near whose surfaces cross samples are drawn instead, in each category.
 
     Returns:
         A row a shape with its `status` (made, kept, rejected, failed), the `reason` of a rejection or failure, its
@@ -119,7 +121,8 @@ def prepare(
             ready = set(zip(usable.category, usable.shape_id, strict=True))
             for category in sorted({shape.category for shape in shapes}):
                 of_category = [s for s in shapes if s.category == category and (category, s.id) in ready]
-                failures = _prepare_cross(of_category, store, config, pool)
+                others = [shape for shape in near or of_category if shape.category == category]
+                failures = _prepare_cross(of_category, others, store, config, pool)
                 for shape_id, reason in failures.items():
                     row = (report.category == category) & (report.shape_id == shape_id)
                     report.loc[row, ["status", "reason"]] = ["failed", reason]
@@ -336,12 +339,14 @@ def _row(shape: Shape, result: dict | Lost) -> dict:
     return result
 
 
-def _prepare_cross(shapes: Sequence[Shape], store: Store, config: PrepareConfig, pool: Pool) -> dict[str, str]:
-    """Writes the shapes' cross samples, near training shapes' surfaces; returns the reasons of failures by shape.
+def _prepare_cross(
+    shapes: Sequence[Shape], others: Sequence[Shape], store: Store, config: PrepareConfig, pool: Pool
+) -> dict[str, str]:
+    """Writes the shapes' cross samples, near others' surfaces, if these are trained on; returns failures by shape.
 
     Training shapes learn from them. Those held out have them for the oracle, which fits a code to the truth.
     """
-    training = [shape for shape in shapes if shape.split == "train"]
+    training = [shape for shape in others if shape.split == "train"]
     if not training:
         return {}
     key = [config.cross_samples, store.fingerprint(training)]  # other neighbours, other samples

@@ -1,20 +1,23 @@
 """Retrieval: the answer of a method that only remembers."""
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from itertools import combinations
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
 from tpl.metrics import chamfer_distance
+from tpl.rendering.boxes import object_box
 
 
 def nearest_by_pixels(
     query: UInt8[np.ndarray, "n height width 3"],
     gallery: UInt8[np.ndarray, "m rows columns 3"],
     size: int = 32,
+    crop: bool = False,
 ) -> Int[np.ndarray, " n"]:
     """The most similar image, by the distance of their small grey versions: no training at all.
 
@@ -22,11 +25,13 @@ def nearest_by_pixels(
         query: Images, on white.
         gallery: Images to choose from, many of one shape if so wished.
         size: Side of the grey version, in pixels.
+        crop: Whether images are compared by the squares around their objects: being nearer or elsewhere is no
+            difference then.
 
     Returns:
         Rows of the gallery.
     """
-    return _nearest(small_grey(query, size), small_grey(gallery, size))
+    return _nearest(small_grey(query, size, crop), small_grey(gallery, size, crop))
 
 
 def nearest_by_code(query: Float[np.ndarray, "n dim"], gallery: Float[np.ndarray, "m dim"]) -> Int[np.ndarray, " n"]:
@@ -89,9 +94,24 @@ def distance_to_nearest_other(
     return distance.min(axis=0)
 
 
-def small_grey(images: UInt8[np.ndarray, "n height width 3"], size: int = 32) -> Float[np.ndarray, "n pixels"]:
-    small = [Image.fromarray(image).convert("L").resize((size, size), Image.Resampling.BOX) for image in images]
+def small_grey(
+    images: UInt8[np.ndarray, "n height width 3"], size: int = 32, crop: bool = False
+) -> Float[np.ndarray, "n pixels"]:
+    """Grey versions of images, or of the squares around their objects, of size x size pixels."""
+    windows = _around_objects(images) if crop else images
+    small = [Image.fromarray(image).convert("L").resize((size, size), Image.Resampling.BOX) for image in windows]
     return np.stack([np.asarray(image, np.float32).ravel() for image in small]) if small else np.zeros((0, size**2))
+
+
+def _around_objects(images: UInt8[np.ndarray, "n height width 3"]) -> Iterator[UInt8[np.ndarray, "rows columns 3"]]:
+    """The square around the object of each image, in whole pixels; what of it lies outside the image is white."""
+    for image in images:
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+        side, middle = (found[0].numpy() * len(image) for found in object_box(pixels))
+        extent = round(float(side))
+        across, down = (round(float(place)) for place in middle + (len(image) - extent) / 2)
+        around = np.pad(image, ((extent, extent), (extent, extent), (0, 0)), constant_values=255)
+        yield around[down + extent : down + 2 * extent, across + extent : across + 2 * extent]
 
 
 def _refuse_empty(gallery: Sized) -> None:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models.resnet import BasicBlock
 
-from tpl.dataset.batches import constant
+from tpl.dataset.batches import LUMA, constant, crop
 from tpl.errors import PlainError
+from tpl.rendering.boxes import object_box, object_mask
+from tpl.rendering.pose import NUMBERS
 from tpl.settings import SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -37,13 +39,23 @@ class EncoderConfig(BaseModel):
     # kernel for strided 1 x 1 convolutions in channels-last order was seen to write outside its memory.
     width: int = Field(default=64, ge=8)
     head_layers: Literal[1, 2] = 1  # the paper has one linear layer; some of the authors' scripts have two
+    pool: PositiveInt = 1  # ours: features are averaged over pool x pool parts of the picture, 4 times as many with 2
+    crop: bool = False  # ours: it looks at the box around the object, and the head is told where that box was
+    channels: Literal["rgb", "mask"] = "rgb"  # ours: "mask" is luma, where the object is, and the mean of both
+    camera: bool = False  # ours: a second head names the view's camera
+
+
+BOX_NUMBERS = 3
+"""What the head is told of the box: 4 times its middle's places, and 2 (side - .6), in sides of the image."""
 
 
 class Encoder(nn.Module):
     """ResNet-18 and a head, linear by default, predicting codes in units of their spread.
 
     The head's output is scaled and shifted by the codes' standard deviation and mean (`standardise`), so that an
-    untrained head predicts the mean shape; until that is called it predicts the code itself, as the paper does.
+    untrained head predicts the mean shape; until that is called it predicts the code itself, as the paper does. Ours,
+    as the configuration asks: it crops its images to the object, sees luma and mask instead of colours, keeps where in
+    the picture a feature was, and has a second head for the camera.
 
     Source: the paper, section 3.2; ResNet: He et al. 2016.
     """
@@ -54,21 +66,51 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig | None = None):
         super().__init__()
         self.config = config = config or EncoderConfig()
-        self.trunk = resnet18_trunk(config.width)
-        features = 8 * config.width
+        self.trunk = resnet18_trunk(config.width, config.pool)
+        features = 8 * config.width * config.pool**2 + (BOX_NUMBERS if config.crop else 0)
         hidden = [nn.Linear(features, features), nn.ReLU()] if config.head_layers == 2 else []
         last = nn.Linear(features, config.latent_dim)
         self.head = nn.Sequential(*hidden, last) if hidden else last
+        self.camera = nn.Linear(features, NUMBERS) if config.camera else None
         self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
         self.register_buffer("latent_std", torch.ones(config.latent_dim))
 
     def forward(self, images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views dim"]:
         """Codes of images (RGB in 0 to 1, on white)."""
-        return self.latent_mean + self.latent_std * self.head(self.features(images)).float()
+        return self.latent(self.features(images))
+
+    def latent(self, features: Float[Tensor, "views channels"]) -> Float[Tensor, "views dim"]:
+        """Codes of features."""
+        return self.latent_mean + self.latent_std * self.head(features).float()
+
+    def pose(self, features: Float[Tensor, "views channels"]) -> Float[Tensor, "views 7"]:
+        """The numbers of the camera (`tpl.rendering.pose`) of features.
+
+        Raises:
+            SettingsError: The encoder has no head for it.
+        """
+        if self.camera is None:
+            raise SettingsError("this encoder names no cameras: train one with encoder.camera and a camera_weight")
+        return self.camera(features).float()
 
     def features(self, images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views channels"]:
-        """What the trunk sees in images, averaged over the picture."""
-        return self.trunk(normalise(images))
+        """What the trunk sees in images, averaged over the picture or its parts; and the box, where it crops."""
+        seen, box = self.looked_at(images)
+        features = self.trunk(normalise(seen))
+        return torch.cat([features, box.to(features.dtype)], dim=1) if self.config.crop else features
+
+    def looked_at(
+        self, images: Float[Tensor, "views 3 height width"]
+    ) -> tuple[Float[Tensor, "views 3 height width"], Float[Tensor, "views numbers"]]:
+        """What the trunk is given of images, and what the head is told of where that was (nothing without a crop)."""
+        side, middle = object_box(images)
+        if self.config.channels == "mask":
+            luma = (constant(LUMA, images.device)[:, None, None] * images).sum(dim=1)
+            ground = (~object_mask(images)).float()  # white where nothing is, so that a window may look beyond
+            images = torch.stack([luma, ground, (luma + ground) / 2], dim=1)
+        if not self.config.crop:
+            return images, images.new_zeros((len(images), 0))
+        return crop(images, side, middle), torch.cat([4 * middle, 2 * (side - 0.6)[:, None]], dim=1)
 
     def standardise(self, codes: Float[Tensor, "shapes dim"]) -> None:
         """Predicts in units of these codes' spread from now on."""
@@ -82,10 +124,11 @@ def normalise(images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "v
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def resnet18_trunk(width: int = 64) -> nn.Sequential:
-    """ResNet-18 without its classifier, `width` channels in the first stage; 8 x width features an image.
+def resnet18_trunk(width: int = 64, pool: int = 1) -> nn.Sequential:
+    """ResNet-18 without its classifier, `width` channels in the first stage; 8 x width x pool^2 features an image.
 
-    At width 64 its parameters bear torchvision's names, so that torchvision's weights load strictly.
+    They are averages over the picture, or over pool x pool parts of it. At width 64 its parameters bear torchvision's
+    names, so that torchvision's weights load strictly.
     """
 
     def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -105,7 +148,7 @@ def resnet18_trunk(width: int = 64) -> nn.Sequential:
             layer2=stage(width, 2 * width, 2),
             layer3=stage(2 * width, 4 * width, 2),
             layer4=stage(4 * width, 8 * width, 2),
-            avgpool=nn.AdaptiveAvgPool2d(1),
+            avgpool=nn.AdaptiveAvgPool2d(pool),
             flatten=nn.Flatten(1),
         )
     )

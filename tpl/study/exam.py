@@ -91,7 +91,7 @@ class Gallery:
     meshes: dict[int, Attempt] = field(default_factory=dict)  # of those that were asked for
 
     def __post_init__(self) -> None:
-        self.shapes, self.store = self.bench.shapes("train"), self.bench.store
+        self.shapes, self.store = self.bench.shapes("seen"), self.bench.store
         per_shape = [
             np.concatenate([self.store.read_views(shape, kind)[0] for kind in ("easy", "hard")])
             for shape in self.shapes

@@ -80,7 +80,7 @@ def _key(
     """All that the rows depend on."""
     cross = bench.collection.config.prepare.cross_samples > 0
     return {
-        "data": [judged.store.fingerprint(shapes, cross), bench.store.fingerprint(bench.shapes("train"), cross)],
+        "data": [judged.store.fingerprint(shapes, cross), bench.store.fingerprint(bench.shapes("seen"), cross)],
         "runs": {name: bench.run(ENCODERS[name].folder).digest() for name in names},
         "settings": [bench.resolution, draws, bench.seed, oracle.model_dump()],
         "rivals": list(RIVALS),

@@ -25,7 +25,7 @@ from tpl.training import (
     end_to_end_config,
     regression_config,
 )
-from tpl.training.presets import CONTRASTIVE, EMBEDDING, JOINT, REGRESSION, UPRIGHT
+from tpl.training.presets import CONTRASTIVE, EMBEDDING, JOINT, PLAIN, REGRESSION
 
 NO_PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "authors": {}, "fixed": {}}
 
@@ -68,7 +68,7 @@ PHASES = {
         regress_category,
         REGRESSION,
         {"encoder.width": "width"},
-        {**UPRIGHT, "sdf_weight": 0.0},
+        PLAIN,
     ),
     "encoder_sdf": Phase(
         "04",
@@ -76,7 +76,9 @@ PHASES = {
         regression_config,
         partial(regress_category, method=ENCODER_SDF),
         NO_PRESETS,  # ours alone
-        {"encoder.width": "width", "epochs": "epochs_sdf"},
+        {f"encoder.{name}": name for name in ("width", "crop", "channels", "pool")} | {"epochs": "epochs_sdf"},
+        {"jitter": 0.0, "hue": 0.0},  # it has no colours to lose
+        usual=lambda parameters, bench: {"encoder.camera": parameters["camera_weight"] > 0},
     ),
     "contrastive": Phase(
         "05",

@@ -44,15 +44,15 @@ def embed_category(bench: Bench, config: EmbeddingConfig) -> Path:
 def regress_category(bench: Bench, config: RegressionConfig, method: str = ENCODER) -> Path:
     """Phase 2 on top of the category's phase 1; returns its folder.
 
-    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part. The
-    encoder's image size is the collection's and the length of its codes that of phase 1's.
+    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part, the
+    small ones, too. The encoder's image size is the collection's and the length of its codes that of phase 1's.
     """
     phase_1 = bench.run(PHASE_1)
     embedding = load_embedding(phase_1.path, bench.device)
     sizes = {"image_size": bench.collection.config.prepare.image_size, "latent_dim": embedding.codes.shape[1]}
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update=sizes)})
-    shapes, store = bench.shapes("train" if config.sdf_weight else "coded"), bench.store
-    views = ViewTable.read(shapes, store, bench.device)
+    shapes, store = bench.shapes("seen" if config.sdf_weight else "coded"), bench.store
+    views = ViewTable.read(shapes, store, bench.device, poses=config.camera_weight > 0)
     table = SDFTable.read(shapes, store, bench.device, config.cross_share > 0) if config.sdf_weight else None
     folder = bench.folder / ENCODERS[method].folder
     data = f"{store.fingerprint(shapes, cross=table is not None)}-{phase_1.digest()}"

@@ -51,7 +51,7 @@ class Group(NamedTuple):
 
     parameters: Iterable[Tensor]
     rate: float
-    optimizer: Literal["adam", "muon"] = "adam"  # Muon is for matrices alone
+    optimizer: Literal["adam", "muon"] = "adam"  # Muon is for matrices and convolutions alone
 
 
 def fit(

@@ -54,13 +54,16 @@ EMBEDDING: dict[str, dict[str, Any]] = {
     "fixed": dict(pointpair_weight=0.0001 * PAIRS_PER_POINT),
 }
 
-UPRIGHT = dict(rotation=0.0, zoom=0.0, shift=0.0)
+UPRIGHT = dict(rotation=0.0, zoom=0.0, shift=0.0, sharp=False, brightness=0.0)
 """Neither text nor code turns, scales or moves the views that phase 2 and the end-to-end training learn from."""
 
+PLAIN: dict[str, Any] = dict(sdf_weight=0.0, muon_rate=0.0, camera_weight=0.0, **UPRIGHT)
+"""Phase 2 without anything of ours, as text and code have it."""
+
 REGRESSION: dict[str, dict[str, Any]] = {
-    "paper": dict(standardise=False, sdf_weight=0.0, **UPRIGHT),
+    "paper": dict(standardise=False, **PLAIN),
     # Their code sums over the 256 components and halves the rate every 5 of 100 epochs.
-    "authors": dict(standardise=False, sdf_weight=0.0, latent_weight=256.0, schedule="halving", halvings=20, **UPRIGHT),
+    "authors": dict(standardise=False, latent_weight=256.0, schedule="halving", halvings=20, **PLAIN),
     "fixed": dict(),
 }
 

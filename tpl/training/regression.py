@@ -10,7 +10,17 @@ from jaxtyping import Float
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable, color_jitter, random_affine
+from tpl.dataset.batches import (
+    SDFTable,
+    ViewSDFBatch,
+    ViewTable,
+    brighten,
+    color_jitter,
+    crop,
+    crop_sharply,
+    pose_in_window,
+    random_windows,
+)
 from tpl.losses import curriculum_l1, latent_l1
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import EmbeddingRun, draw_rows
@@ -26,13 +36,28 @@ class VariedViews(TrainingConfig):
     rotation: float = Field(default=0.0, ge=0, le=180)  # ours: views are turned by up to so many degrees,
     zoom: float = Field(default=0.0, ge=0, lt=1)  # scaled by up to this share,
     shift: float = Field(default=0.0, ge=0, le=1)  # and moved by up to this share of a side
+    sharp: bool = False  # ours: moved views keep sharp outlines, for an encoder that looks at the mask
+    brightness: float = Field(default=0.0, ge=0, lt=1)  # ours: the object alone is brighter or darker by up to this
 
     def vary(
         self, images: Float[Tensor, "views 3 height width"], generator: torch.Generator
     ) -> Float[Tensor, "views 3 height width"]:
         """Each image (RGB in 0 to 1, on white) in another place and in other colours."""
-        moved = random_affine(images, generator, self.rotation, self.zoom, self.shift)
-        return color_jitter(moved, generator, self.jitter, self.hue)
+        return self.vary_posed(images, images.new_zeros((len(images), 0)), generator)[0]
+
+    def vary_posed(
+        self,
+        images: Float[Tensor, "views 3 height width"],
+        pose: Float[Tensor, "views numbers"],
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "views 3 height width"], Float[Tensor, "views numbers"]]:
+        """The same, and the numbers of the cameras that see the images so, if those of the views are given."""
+        if self.rotation or self.zoom or self.shift:
+            windows = random_windows(len(images), generator, self.rotation, self.zoom, self.shift)
+            images = crop_sharply(images, windows) if self.sharp else crop(images, *windows)
+            pose = pose_in_window(pose, windows) if pose.shape[1] else pose
+        jittered = color_jitter(images, generator, self.jitter, self.hue)
+        return brighten(jittered, generator, self.brightness), pose
 
 
 class RegressionConfig(VariedViews):
@@ -46,6 +71,7 @@ class RegressionConfig(VariedViews):
     encoder: EncoderConfig = EncoderConfig()
     views_per_batch: PositiveInt = 512
     learning_rate: float = Field(default=1e-3, gt=0)
+    muon_rate: NonNegativeFloat = 0.0  # ours: convolutions learn by Muon; 0: by Adam, as all else
     weight_decay: NonNegativeFloat = 0.0
     standardise: bool = False  # predict codes in units of their spread
     latent_weight: NonNegativeFloat = 1.0
@@ -56,6 +82,7 @@ class RegressionConfig(VariedViews):
     inside_share: float = Field(default=0.4, ge=0, le=1)
     cross_share: float = Field(default=0.4, ge=0, lt=1)
     truncation: float = Field(default=0.1, gt=0)
+    camera_weight: NonNegativeFloat = 0.0  # ours: of the error in the camera's numbers, where the encoder names them
 
 
 class RegressionRun(NamedTuple):
@@ -76,6 +103,11 @@ class RegressionObjective(nn.Module):
                 f"the encoder makes codes of {config.encoder.latent_dim} numbers and those of phase 1 have {length}: "
                 f"give encoder.latent_dim = {length}"
             )
+        if bool(config.camera_weight) != config.encoder.camera:
+            raise ValueError(
+                f"camera_weight is {config.camera_weight:g} and encoder.camera {config.encoder.camera}: a head for the "
+                "camera needs a weight to learn with, and the other way round"
+            )
         self.config = config
         self.encoder = Encoder(config.encoder)
         if config.standardise:
@@ -88,14 +120,18 @@ class RegressionObjective(nn.Module):
         """The weighted terms of the loss when a share `done` of the training is over."""
         config = self.config
         decoder, codes = self._frozen
-        latent = self.encoder(batch.image)
+        features = self.encoder.features(batch.image)
+        latent = self.encoder.latent(features)
+        terms = {}
+        if config.camera_weight:
+            terms["camera"] = config.camera_weight * (self.encoder.pose(features) - batch.pose).abs().mean()
         target, has_code = codes[batch.index.clamp(max=len(codes) - 1)], (batch.index < len(codes)).float()
         latent_term = latent_l1(latent, target, has_code)  # Eq. 10 over the shapes that have a code
         if not uses_decoder(config, done):
-            return {"latent": config.latent_weight * latent_term}
+            return {"latent": config.latent_weight * latent_term, **terms}
         predicted = decoder(batch.points, latent)
         sdf_term = curriculum_l1(predicted, batch.sdf, truncation=config.truncation, one_sided=True)
-        return {"sdf": config.sdf_weight * sdf_term, "latent": config.sdf_latent_weight * latent_term}
+        return {"sdf": config.sdf_weight * sdf_term, "latent": config.sdf_latent_weight * latent_term, **terms}
 
 
 def uses_decoder(config: RegressionConfig, done: float) -> bool:
@@ -127,6 +163,8 @@ def train_regression(
     """
     if config.sdf_weight and table is None:
         raise ValueError("learning through the decoder (sdf_weight > 0) needs the shapes' SDF samples")
+    if config.camera_weight and views.poses is None:
+        raise ValueError("learning the camera (camera_weight > 0) needs the views' poses: read the table with them")
     if table is not None and len(table) != len(views):
         raise ValueError(f"{len(views)} shapes have views and {len(table)} have SDF samples: give the same shapes")
     torch.manual_seed(config.seed)
@@ -141,14 +179,23 @@ def train_regression(
         else:  # Eq. 10 knows only shapes with a code
             rows = draw_rows(coded, config.views_per_batch, generator)
             points, sdf = nothing, nothing[..., 0]
-        image = config.vary(views.draw(rows, generator), generator)
-        return ViewSDFBatch(image, points, sdf, rows)
+        image, pose = config.vary_posed(*views.draw_posed(rows, generator), generator)
+        return ViewSDFBatch(image, points, sdf, rows, pose)
 
-    groups = [Group(objective.encoder.parameters(), config.learning_rate)]
+    groups = encoder_groups(objective.encoder, config)
     steps = config.steps(len(views), config.views_per_batch)
     options = {"weight_decay": config.weight_decay, "label": label, "progress": progress}
     history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     return RegressionRun(objective.encoder.eval(), history)
+
+
+def encoder_groups(encoder: Encoder, config: RegressionConfig) -> list[Group]:
+    """What an encoder learns by, and how fast; each of its parameters is in one group."""
+    convolutions = [module.weight for module in encoder.trunk.modules() if isinstance(module, nn.Conv2d)]
+    by_muon = {id(weight) for weight in convolutions} if config.muon_rate else set()
+    rest = [parameter for parameter in encoder.parameters() if id(parameter) not in by_muon]
+    groups = [Group(rest, config.learning_rate)]
+    return [*groups, Group(convolutions, config.muon_rate, "muon")] if by_muon else groups
 
 
 def load_regression(folder: Path | str, embedding: EmbeddingRun, device: torch.device | str = "cpu") -> RegressionRun:

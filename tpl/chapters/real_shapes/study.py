@@ -100,7 +100,7 @@ def train_arm(arm: Arm, bench: Bench) -> None:
         return config.model_copy(update={"epochs": max(1, round(getattr(config, "epochs") * seen / here))})  # noqa: B009
 
     embed_category(own, settings("embedding", EmbeddingConfig, "coded"))
-    regress_category(own, settings("encoder_sdf", RegressionConfig, "train"), ENCODER_SDF)
+    regress_category(own, settings("encoder_sdf", RegressionConfig, "seen"), ENCODER_SDF)
 
 
 def judge_arm(arm: Arm, bench: Bench, oracle: OracleConfig | None = None) -> Path:
