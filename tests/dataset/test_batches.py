@@ -312,11 +312,11 @@ def test_a_posed_view_is_the_one_drawn_without_its_pose():
     assert views.draw_posed(rows, generator(3))[1].shape == (4, 0)
 
 
-@given(seed=st.integers(0, 99), left=st.integers(12, 18), width=st.integers(24, 30), height=st.integers(24, 30))
-def test_a_moved_object_is_as_large_as_before_where_its_outline_stays_sharp(seed, left, width, height):
-    images = torch.ones((8, 3, 64, 64))
+@pytest.mark.parametrize("left, width, height", [(12, 24, 24), (18, 30, 30), (12, 24, 30), (15, 27, 25)])
+def test_a_moved_object_is_as_large_as_before_where_its_outline_stays_sharp(left, width, height):
+    images = torch.ones((40, 3, 64, 64))
     images[:, :, 16 : 16 + height, left : left + width] = 0.4
-    windows = random_windows(8, generator(seed), 10, 0.1, 0.05)
+    windows = random_windows(40, generator(), 10, 0.1, 0.05)
     expected = width * height / windows.side**2
     sharp = object_mask(crop_sharply(images, windows)).sum(dim=(1, 2)) / expected
     blurred = object_mask(crop(images, *windows)).sum(dim=(1, 2)) / expected

@@ -203,7 +203,7 @@ class ViewTable:
         """The same views without colour."""
         luma = torch.tensor(LUMA, device=self.device)[:, None, None]
         grey = [(image.float() * luma).sum(dim=1, keepdim=True).round().byte() for image in self.images]
-        return ViewTable(torch.stack(grey).expand_as(self.images).contiguous())
+        return ViewTable(torch.stack(grey).expand_as(self.images).contiguous(), self.poses)
 
     def draw_pairs(
         self, rows: Int[Tensor, " shapes"], generator: torch.Generator, pairs: Pairs = "views"

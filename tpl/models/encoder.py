@@ -103,13 +103,13 @@ class Encoder(nn.Module):
         self, images: Float[Tensor, "views 3 height width"]
     ) -> tuple[Float[Tensor, "views 3 height width"], Float[Tensor, "views numbers"]]:
         """What the trunk is given of images, and what the head is told of where that was (nothing without a crop)."""
-        side, middle = object_box(images)
         if self.config.channels == "mask":
             luma = (constant(LUMA, images.device)[:, None, None] * images).sum(dim=1)
             ground = (~object_mask(images)).float()  # white where nothing is, so that a window may look beyond
             images = torch.stack([luma, ground, (luma + ground) / 2], dim=1)
         if not self.config.crop:
             return images, images.new_zeros((len(images), 0))
+        side, middle = object_box(images)
         return crop(images, side, middle), torch.cat([4 * middle, 2 * (side - 0.6)[:, None]], dim=1)
 
     def standardise(self, codes: Float[Tensor, "shapes dim"]) -> None:
