@@ -42,5 +42,5 @@ def test_a_camera_at_the_other_side_of_a_chair_with_one_arm_is_found_out():
     wrong = mirrored(truth)
     torch.testing.assert_close(mirrored(wrong), truth)
     starts = {"as it is": Start(torch.zeros(1, 1), wrong), "mirrored": Start(torch.zeros(1, 1), mirrored(wrong))}
-    config = RefinementConfig(turns=(0.0,), camera_steps=0, steps=0)
+    config = RefinementConfig(turns=(), camera_steps=0, steps=0)
     assert choose_starts(chair, pictures, starts, torch.ones(1), config).names == ["mirrored"]

@@ -130,7 +130,7 @@ def test_how_far_a_pixel_is_covered_is_read_from_an_image_on_white():
     raw.vertices = UNIT.undo(raw.vertices)
     rgba = np.stack([render_view(raw, camera, SIZE, samples=8) for camera in VIEWS])
     truth = torch.from_numpy(rgba[..., 3] / 255).float()
-    found = coverage(torch.from_numpy(composite(rgba)), SIZE)
+    found = coverage(composite(rgba), SIZE)
     assert (found - truth).abs().mean() < 0.01
     outline = (truth > 0.1) & (truth < 0.9)
     assert (found - truth)[outline].abs().median() < 0.1
@@ -138,7 +138,7 @@ def test_how_far_a_pixel_is_covered_is_read_from_an_image_on_white():
 
 @pytest.mark.parametrize("size", [64, 48, 100])
 def test_a_smaller_image_keeps_what_is_covered(size):
-    image = torch.full((1, 128, 128, 3), 255, dtype=torch.uint8)
+    image = np.full((1, 128, 128, 3), 255, np.uint8)
     image[:, 30:90, 20:101] = 60
     found = coverage(image, size)
     assert found.sum().item() * (128 / size) ** 2 == pytest.approx(60 * 81, rel=1e-4)
@@ -147,7 +147,7 @@ def test_a_smaller_image_keeps_what_is_covered(size):
 
 
 def test_images_without_an_outline_are_refused():
-    white = torch.full((1, 64, 64, 3), 255, dtype=torch.uint8)
+    white = np.full((1, 64, 64, 3), 255, np.uint8)
     with pytest.raises(RefinementError, match="white all over"):
         coverage(white, 64)
     with pytest.raises(RefinementError, match="64 x 32 pixels are no views: make them square"):

@@ -38,7 +38,14 @@ class RefinementConfig(BaseModel):
     camera_known: bool = False
     steps: NonNegativeInt = 30
     camera_steps: NonNegativeInt = 15  # before them, on the camera alone, where it is not known
-    turns: tuple[float, ...] = (0.0, 0.25, -0.25, 0.5, -0.5, math.pi)  # radians from the start's azimuth that are tried
+    turns: tuple[float, ...] = (
+        0.25,
+        -0.25,
+        0.5,
+        -0.5,
+        math.pi,
+    )  # radians from the start's azimuth that are tried first
+    turn_margin: NonNegativeFloat = 0.03  # pixels by which one of them must be better than the start
     rate: float = Setting(default=0.02, gt=0)  # of Adam, on radians and logarithms; it falls as a cosine
     code_rate: float = Setting(default=0.07, gt=0)  # the same on codes, in units of their spread
     rays: PositiveInt = 160  # a view and step
@@ -197,10 +204,12 @@ def _descend(problem: Problem, codes: Tensor, poses: Tensor, spread: Tensor) -> 
 
 def _best_turns(problem: Problem, codes: Tensor, poses: Tensor) -> Tensor:
     """Poses at those of the azimuths to try that agree best with the outlines."""
-    turns = poses.new_tensor(problem.config.turns)
+    turns = poses.new_tensor((0.0, *problem.config.turns))
     tried = poses.repeat(len(turns), 1, 1)
     tried[..., AZIMUTH] += turns[:, None]
-    best = torch.stack([problem.judge(codes, turned, problem.config.rays) for turned in tried]).argmin(dim=0)
+    errors = torch.stack([problem.judge(codes, turned, problem.config.rays) for turned in tried])
+    errors[1:] += problem.config.turn_margin  # with a code that is wrong, a wrong azimuth can have the better outline
+    best = errors.argmin(dim=0)
     return tried[best, torch.arange(len(poses), device=poses.device)]
 
 

@@ -8,6 +8,7 @@ middle of the pixel, which the share of the pixel that is covered tells.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -40,7 +41,7 @@ POINTS_AT_ONCE = 16_384
 """That a field is asked for without a gradient: larger blocks fall out of a CPU's cache."""
 
 
-def coverage(images: UInt8[Tensor, "views height width 3"], size: int) -> Float[Tensor, "views {size} {size}"]:
+def coverage(images: UInt8[np.ndarray, "views height width 3"], size: int) -> Float[Tensor, "views {size} {size}"]:
     """The share of each pixel that a shape covers, in images on white, scaled to `size` pixels a side by areas.
 
     A pixel beside a white one is covered as far as it is darkened as much as the darkest around it; all others that
@@ -51,15 +52,15 @@ def coverage(images: UInt8[Tensor, "views height width 3"], size: int) -> Float[
     """
     if images.shape[1] != images.shape[2]:
         raise RefinementError(f"images of {images.shape[2]} x {images.shape[1]} pixels are no views: make them square")
-    ink = 1 - images.float().amin(dim=3) / 255
+    ink = 1 - torch.from_numpy(images.min(axis=3)).float() / 255
     drawn = ink > 0.02
     if not drawn.any(dim=(1, 2)).all():
         raise RefinementError("an image is white all over: there is no outline to fit; leave it out")
     around = F.max_pool2d(ink[:, None], 3, 1, 1)[:, 0]
     beside_white = F.max_pool2d((~drawn)[:, None].float(), 3, 1, 1)[:, 0] > 0
     covered = torch.where(drawn, torch.where(beside_white, ink / around.clamp_min(0.02), 1), 0)
-    edges = torch.arange(size + 1, device=images.device) * (images.shape[1] / size)
-    places = torch.arange(images.shape[1], device=images.device)
+    edges = torch.arange(size + 1) * (images.shape[1] / size)
+    places = torch.arange(images.shape[1])
     low, high = edges[:-1, None].maximum(places), edges[1:, None].minimum(places + 1)
     share = (high - low).clamp_min(0) * (size / images.shape[1])
     return (share @ covered @ share.T).clamp(0, 1)
