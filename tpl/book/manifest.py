@@ -65,6 +65,6 @@ def library_digest() -> str:
     """A hash of the library's sources."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(path for ending in ("*.py", "*.json") for path in package.rglob(ending)):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
