@@ -139,6 +139,8 @@ def test_what_a_preset_settles_its_profile_does_not_say_otherwise(bench):
         ("embedding", "epochs", ("chairs",)),  # chairs_epochs
         ("encoder", "rotation", ("sofas",)),  # our variant's
         ("encoder_sdf", "epochs", ("sofas",)),  # epochs_sdf
+        ("encoder_sdf", "preset", ("sofas",)),  # for the plain encoder
+        ("embedding", "processes", ("sofas",)),  # `accelerate launch` starts them
     ],
 )
 def test_what_a_training_would_pass_over_is_refused(phase, name, categories):

@@ -169,11 +169,11 @@ def test_a_switch_is_measured_once_then_read_and_what_is_shared_is_trained_once(
         (setting, seed) for setting in ("first", "second") for seed in range(2)
     ]
     assert np.isfinite(measured[list(OF_PHASE["embedding"])].to_numpy()).all()
-    files = {path: path.stat().st_mtime_ns for path in fresh.runs.rglob("*") if path.is_file()}
-    assert len(list(fresh.runs.rglob("trials/*.json"))) == 4 and measured_file(both[0], fresh) in files
+    files = {path: path.stat().st_mtime_ns for path in fresh.bench.runs.rglob("*") if path.is_file()}
+    assert len(list(fresh.bench.runs.rglob("trials/*.json"))) == 4 and measured_file(both[0], fresh) in files
     again = measure(both, fresh)
     pd.testing.assert_frame_equal(again[:4], measured)
-    assert len(list(fresh.runs.rglob("trials/*.json"))) == 6  # two of the second switch's four were there
+    assert len(list(fresh.bench.runs.rglob("trials/*.json"))) == 6  # two of the second switch's four were there
     assert {path: path.stat().st_mtime_ns for path in files} == files
     other = fresh._replace(budget=fresh.budget.model_copy(update={"scored_shapes": 2}))
     assert read_measured(both[0], other) is None and read_measured(both[0], fresh) is not None
@@ -196,7 +196,7 @@ def test_interrupted_it_goes_on_and_ends_with_the_same_numbers(fresh, tmp_path, 
     interrupted = measure(rows, fresh)
     assert len(calls) == 5 and {path: path.stat().st_mtime_ns for path in done} == done
     assert {trial_key(trial, fresh) for trial in trials_of(rows[0], fresh).values()} == set(calls)
-    whole = measure(rows, fresh._replace(runs=tmp_path / "other"))
+    whole = measure(rows, fresh._replace(bench=replace(fresh.bench, runs=tmp_path / "other")))
     pd.testing.assert_frame_equal(interrupted.drop(columns="seconds"), whole.drop(columns="seconds"))
 
 
@@ -208,11 +208,11 @@ def test_weights_that_cannot_be_had_are_rows_with_a_reason_and_no_file(fresh, mo
     rows = choose("contrastive_start")
     measured = measure(rows, fresh)
     assert len(measured) == 4 and measured["retrieval"].isna().all()
-    assert not fresh.runs.exists()
+    assert not fresh.bench.runs.exists()
     found = effects(rows, measured)
     assert found.loc[0, "seeds"] == 0 and found.loc[0, "verdict"] == "not tried: the weights cannot be had"
 
 
 def test_what_is_no_switch_is_not_measured(fresh):
-    assert measure(choose("table2"), fresh).empty and not fresh.runs.exists()
+    assert measure(choose("table2"), fresh).empty and not fresh.bench.runs.exists()
     assert effects(choose("table2"), measure(choose("table2"), fresh)).empty
