@@ -126,7 +126,7 @@ def rows_of(name: str, column: str, first: list[float], second: list[float], rea
     values = {("first", seed): value for seed, value in enumerate(first)}
     values |= {("second", seed): value for seed, value in enumerate(second)}
     rows = [dict(disagreement=name, setting=s, seed=n, reason=reason) | {column: v} for (s, n), v in values.items()]
-    return pd.DataFrame(rows).reindex(columns=disagreements.COLUMNS)
+    return pd.DataFrame(rows).reindex(columns=disagreements.MEASURED_COLUMNS)
 
 
 def test_effects_are_paired_and_sorted_by_their_size_against_their_spread():
