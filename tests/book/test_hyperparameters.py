@@ -152,6 +152,8 @@ def test_what_a_preset_settles_its_profile_does_not_say_otherwise(bench):
         ("encoder", "crop", ("sofas",)),
         ("encoder_sdf", "epochs", ("sofas",)),  # epochs_sdf
         ("encoder_sdf", "hue", ("sofas",)),  # the plain encoder's
+        ("encoder_sdf", "preset", ("sofas",)),  # for the plain encoder
+        ("embedding", "processes", ("sofas",)),  # `accelerate launch` starts them
     ],
 )
 def test_what_a_training_would_pass_over_is_refused(phase, name, categories):

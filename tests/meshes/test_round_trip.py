@@ -286,6 +286,21 @@ def test_views_are_read_in_the_very_form_that_the_authors_script_writes(tree, tm
         store.read_views(shape, "easy")
 
 
+SHORT: dict = dict(
+    epochs=500,
+    shapes_per_batch=3,
+    points_per_shape=64,
+    cross_share=0.0,
+    outputs="last",
+    pointpair_weight=0.0,
+    warp_rate=5e-3,
+    template_rate=5e-3,
+    code_rate=1e-2,
+    schedule="cosine",
+    precision="fp32",
+)
+"""A training of phase 1 in seconds."""
+
 TINY = dict(latent_dim=2, warp_hidden=24, warp_steps=2, template_hidden=24, template_layers=3, dropout=0.0)
 
 
@@ -305,20 +320,7 @@ def test_their_files_are_enough_to_train_on_and_to_be_judged_without_a_mesh(tree
     (held_out,) = collection.shapes("sofas", "test")
     assert not held_out.has_mesh and check_collection(collection, ["sofas"], jobs=1).rows.status.eq("good").all()
 
-    phase_1 = embedding_config(
-        epochs=500,
-        model=TINY | {"weight_norm": False},
-        shapes_per_batch=3,
-        points_per_shape=64,
-        cross_share=0.0,
-        outputs="last",
-        pointpair_weight=0.0,
-        warp_rate=5e-3,
-        template_rate=5e-3,
-        code_rate=1e-2,
-        schedule="cosine",
-        precision="fp32",
-    )
+    phase_1 = embedding_config(model=TINY | {"weight_norm": False}, **SHORT)
     bench = Bench(tmp_path / "runs", collection, ("sofas",), resolution=24)
     run = load_embedding(embed_category(bench, phase_1))
     for code, name in zip(run.codes, HEIGHTS, strict=False):  # each code is its own cuboid's
@@ -395,29 +397,7 @@ def test_a_code_fitted_on_their_files_reconstructs_the_shape(tree, tmp_path):
         write_theirs(tmp_path / "theirs", name, height)
     store, shapes = Store(tmp_path / "data"), sofas(tree, preprocessed=str(tmp_path / "theirs"))
     prepare(shapes, store, SMALL, jobs=1)
-    model = DeepImplicitTemplateConfig(
-        latent_dim=2,
-        warp_hidden=24,
-        warp_steps=2,
-        template_hidden=24,
-        template_layers=3,
-        dropout=0.0,
-        weight_norm=False,
-    )
-    config = EmbeddingConfig(
-        epochs=500,
-        model=model,
-        shapes_per_batch=3,
-        points_per_shape=64,
-        cross_share=0.0,
-        outputs="last",
-        pointpair_weight=0.0,
-        warp_rate=5e-3,
-        template_rate=5e-3,
-        code_rate=1e-2,
-        schedule="cosine",
-        precision="fp32",
-    )
+    config = EmbeddingConfig(model=DeepImplicitTemplateConfig(**TINY, weight_norm=False), **SHORT)
     torch.manual_seed(0)
     decoder = train_embedding(SDFTable.read(shapes[:3], store, "cpu", cross=False), config, progress=False).model
     held_out, oracle = shapes[3], OracleConfig(iterations=200, points=256, rate=2e-2)

@@ -59,11 +59,6 @@ def doors(trees: dict[str, ast.Module]) -> set[Arrow]:
     return {arrow for arrow in between if arrow.source != arrow.target}
 
 
-def rising(arrow: Arrow) -> bool:
-    """Whether an arrow leads to a room that stands above its own."""
-    return FLOORS.index(arrow.target) >= FLOORS.index(arrow.source)
-
-
 def essential(between: set[Arrow]) -> set[Arrow]:
     """The arrows that no path of other arrows replaces (the transitive reduction; there must be no circle)."""
 

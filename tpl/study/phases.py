@@ -27,8 +27,6 @@ from tpl.training import (
 )
 from tpl.training.presets import CONTRASTIVE, EMBEDDING, JOINT, PLAIN, REGRESSION
 
-NO_PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "authors": {}, "fixed": {}}
-
 
 @dataclass(frozen=True)
 class Phase:
@@ -38,7 +36,7 @@ class Phase:
     kind: type[TrainingConfig]
     make: Callable[..., Any]  # a configuration of a preset and of what changes it
     train: Callable[[Bench, Any], Path]
-    presets: Mapping[str, Mapping[str, Any]]  # what each of them settles
+    presets: Mapping[str, Mapping[str, Any]]  # what each of them settles; empty where there is one way alone
     named: Mapping[str, str] = field(default_factory=dict)  # fields whose parameter has a name of its own
     fixed: Mapping[str, Any] = field(default_factory=dict)  # fields that make it what it is: no parameter changes them
     usual: Callable[[Mapping[str, Any], Bench], dict[str, Any]] = lambda parameters, bench: {}
@@ -75,7 +73,7 @@ PHASES = {
         RegressionConfig,
         regression_config,
         partial(regress_category, method=ENCODER_SDF),
-        NO_PRESETS,  # ours alone
+        {},  # ours alone
         {f"encoder.{name}": name for name in ("width", "crop", "channels", "pool")} | {"epochs": "epochs_sdf"},
         {"jitter": 0.0, "hue": 0.0},  # it has no colours to lose
         usual=lambda parameters, bench: {"encoder.camera": parameters["camera_weight"] > 0},
@@ -110,8 +108,8 @@ PHASES = {
 }
 """By the names of the command line."""
 
-PLACES = {"category", "data", "runs", "source", "preset", "device", "processes"}
-"""Parameters that say what is trained on what, and where: no fields of a configuration."""
+PLACES = {"category", "data", "runs", "source", "device"}
+"""Parameters that say what is trained, and where: no fields of a configuration."""
 
 
 def configure(
@@ -130,7 +128,8 @@ def configure(
         SettingsError: A name does not exist or a value is wrong; there is no such preset.
         RunError: A training that this one builds on is missing.
     """
-    spec, preset = PHASES[phase], parameters.get("preset", "fixed")
+    spec = PHASES[phase]
+    preset = parameters.get("preset", "fixed") if spec.presets else "fixed"
     settled = () if preset == "fixed" else spec.presets.get(preset, ())
     fields = spec.parameters(bench.category)
     chosen = spec.usual(parameters, bench)
@@ -138,7 +137,7 @@ def configure(
         if parameter in parameters and (name not in settled or parameter in given):
             chosen[name] = parameters[parameter]
     chosen |= {name: value for name, value in parameters.items() if "." in name}
-    return spec.make("fixed" if spec.presets is NO_PRESETS else preset, **nested({**chosen, **spec.fixed}))
+    return spec.make(preset, **nested({**chosen, **spec.fixed}))
 
 
 def check_given(phase: str, given: Iterable[str], categories: tuple[str, ...]) -> None:
@@ -147,7 +146,9 @@ def check_given(phase: str, given: Iterable[str], categories: tuple[str, ...]) -
     Raises:
         SettingsError: The name, and those that there are.
     """
-    known = {name for category in categories for name in PHASES[phase].parameters(category).values()}
+    spec = PHASES[phase]
+    known = {name for category in categories for name in spec.parameters(category).values()}
+    known |= {"preset"} if spec.presets else set()
     for name in given:
         if name not in known | PLACES and "." not in name:
             names = ", ".join(sorted(known))
