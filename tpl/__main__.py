@@ -133,7 +133,15 @@ def data(
 
 def train(
     phase: tyro.conf.Positional[
-        Literal["embedding", "encoder", "encoder_sdf", "contrastive", "end_to_end", "end_to_end_contrastive"]
+        Literal[
+            "embedding",
+            "our_embedding",
+            "encoder",
+            "our_encoder",
+            "contrastive",
+            "end_to_end",
+            "end_to_end_contrastive",
+        ]
     ],
     profile: str = DEFAULT_PROFILE,
     category: str = "",
@@ -148,8 +156,8 @@ def train(
     What is not given is as the chapter has it in the profile, so that the chapter finds the training done.
 
     Args:
-        phase: embedding (1), encoder (2, the paper's) or encoder_sdf (2, ours), contrastive (pre-training),
-            end_to_end or end_to_end_contrastive.
+        phase: embedding (1, the paper's) or our_embedding (1, ours), encoder (2, the paper's) or our_encoder (2,
+            ours), contrastive (pre-training), end_to_end or end_to_end_contrastive.
         profile: A folder of book/profiles: folders, sizes and settings.
         category: chairs, sofas, airplanes, or all, side by side.
         data: Folder of the prepared shapes.
@@ -221,7 +229,7 @@ def reconstruct(
     preview: Path | None = None,
     runs: Path = Path("runs/quick"),
     data: Path = Path("data/quick"),
-    phase: Literal["auto", "encoder", "encoder_sdf", "end_to_end", "end_to_end_contrastive"] = "auto",
+    phase: Literal["auto", "encoder", "our_encoder", "end_to_end", "end_to_end_contrastive"] = "auto",
     resolution: int = 96,
 ) -> None:
     """One photograph to a mesh file.

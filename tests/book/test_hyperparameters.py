@@ -19,7 +19,7 @@ from tpl.files import beside
 from tpl.models import EncoderConfig
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER, ENCODER_SDF
+from tpl.study.methods import ENCODER, OUR_ENCODER
 from tpl.study.phases import PHASES, check_given, configure
 from tpl.training import embedding_config
 
@@ -53,7 +53,7 @@ def in_the_chapter(number, bench, profile):
     rooms = {
         "book": SimpleNamespace(begin=lambda: None, chapter_config=chapter_config),
         "study": SimpleNamespace(
-            Bench=SimpleNamespace(open=lambda *_, **__: bench), ENCODER=ENCODER, ENCODER_SDF=ENCODER_SDF
+            Bench=SimpleNamespace(open=lambda *_, **__: bench), ENCODER=ENCODER, OUR_ENCODER=OUR_ENCODER
         ),
     }
     names |= {**rooms, "bench": bench, "categories": bench.categories}
@@ -72,7 +72,7 @@ def test_the_command_line_asks_for_what_the_chapter_asks_for(bench, run_by_tpl, 
     assert in_the_chapter("03", bench, profile)["configs"] == asked_for("embedding", bench, profile)
     encoders = in_the_chapter("04", bench, profile)["configs"]
     assert encoders[ENCODER] == asked_for("encoder", bench, profile)["sofas"]
-    assert encoders[ENCODER_SDF] == asked_for("encoder_sdf", bench, profile)["sofas"]
+    assert encoders[OUR_ENCODER] == asked_for("our_encoder", bench, profile)["sofas"]
     assert in_the_chapter("05", bench, profile)["config"] == asked_for("contrastive", bench, profile)["sofas"]
     config = in_the_chapter("06", bench, profile)["config"]
     assert config == asked_for("end_to_end", bench, profile)["sofas"] and config.start == "random"
@@ -100,12 +100,12 @@ def test_a_decoder_has_the_sizes_of_phase_1(bench):
 
 
 def test_our_encoder_has_what_it_has_beside_the_papers_and_the_papers_has_none_of_it(bench):
-    ours, plain = (asked_for(phase, bench)["sofas"] for phase in ("encoder_sdf", "encoder"))
+    ours, plain = (asked_for(phase, bench)["sofas"] for phase in ("our_encoder", "encoder"))
     assert (ours.encoder.crop, ours.encoder.channels, ours.encoder.pool, ours.encoder.camera) == (True, "mask", 2, True)
     assert (ours.jitter, ours.hue, plain.jitter, plain.hue) == (0, 0, 0.4, 0.4)
     assert plain.encoder == EncoderConfig(width=plain.encoder.width)
     assert (plain.muon_rate, plain.camera_weight, plain.brightness, plain.sharp) == (0, 0, 0, False)
-    blind = asked_for("encoder_sdf", bench, camera_weight="0", crop="false", pool="1")["sofas"]
+    blind = asked_for("our_encoder", bench, camera_weight="0", crop="false", pool="1")["sofas"]
     assert (blind.encoder.camera, blind.encoder.crop, blind.encoder.pool) == (False, False, 1)
 
 
@@ -150,9 +150,9 @@ def test_what_a_preset_settles_its_profile_does_not_say_otherwise(bench):
         ("embedding", "epochs", ("chairs",)),  # chairs_epochs
         ("encoder", "rotation", ("sofas",)),  # our variant's
         ("encoder", "crop", ("sofas",)),
-        ("encoder_sdf", "epochs", ("sofas",)),  # epochs_sdf
-        ("encoder_sdf", "hue", ("sofas",)),  # the plain encoder's
-        ("encoder_sdf", "preset", ("sofas",)),  # for the plain encoder
+        ("our_encoder", "epochs", ("sofas",)),  # epochs_sdf
+        ("our_encoder", "hue", ("sofas",)),  # the plain encoder's
+        ("our_encoder", "preset", ("sofas",)),  # for the plain encoder
         ("embedding", "processes", ("sofas",)),  # `accelerate launch` starts them
     ],
 )

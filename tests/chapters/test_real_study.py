@@ -29,7 +29,7 @@ from tpl.evaluation.rows import COLUMNS
 from tpl.inference import OracleConfig
 from tpl.shapes import procedural_shapes
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER_SDF
+from tpl.study.methods import OUR_ENCODER
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import embedding_config, regression_config
 
@@ -60,7 +60,7 @@ def study(tmp_path_factory):
         bench = Bench(Path(runs), made, ("sofas",), resolution=24)
         embed_category(bench, first)
         encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=2, epochs=6, precision="fp32")
-        regress_category(bench, regression_config(**encoder, sdf_weight=10.0), ENCODER_SDF)
+        regress_category(bench, regression_config(**encoder, sdf_weight=10.0), OUR_ENCODER)
         wanted = arms(["sofas"], ["family"], "found")
         for arm in wanted:  # one at a time, which is in this process, where the stand-ins are
             run_study([arm], bench, OracleConfig(iterations=5, points=64), jobs=1)
@@ -88,7 +88,7 @@ def test_all_are_judged_on_the_same_real_shapes_never_trained_on(study):
 
 def test_every_training_takes_as_many_steps(study):
     bench, wanted = study
-    for phase, batch in (("embedding", 2), ("encoder_sdf", 2)):
+    for phase, batch in (("embedding", 2), ("our_encoder", 2)):
         steps = [pd.read_csv(arm.bench(bench).folder / phase / "history.csv").step.iloc[-1] for arm in wanted]
         assert max(steps) - min(steps) <= batch * 3  # an epoch of the largest set, which cannot be divided
 
@@ -137,8 +137,8 @@ def rows_of(trained_on: str, chamfer: dict[str, list[float]], category: str = "s
 
 KNOWN = pd.concat(
     [
-        rows_of("made", {ENCODER_SDF: [0.008, 0.004], "nearest by pixels": [0.003, 0.003]}),
-        rows_of("both", {ENCODER_SDF: [0.001, 0.003], "nearest by pixels": [0.003, 0.003]}),
+        rows_of("made", {OUR_ENCODER: [0.008, 0.004], "nearest by pixels": [0.003, 0.003]}),
+        rows_of("both", {OUR_ENCODER: [0.001, 0.003], "nearest by pixels": [0.003, 0.003]}),
     ],
     ignore_index=True,
 )
@@ -146,11 +146,11 @@ KNOWN = pd.concat(
 
 def test_the_tables_hold_the_means_of_the_rows():
     table = study_table(KNOWN).set_index(["method", "view"])
-    assert table.loc[(ENCODER_SDF, "fix"), "made"].startswith("6.00 (")
-    assert table.loc[(ENCODER_SDF, "rnd"), "both"].startswith("2.00 (")
+    assert table.loc[(OUR_ENCODER, "fix"), "made"].startswith("6.00 (")
+    assert table.loc[(OUR_ENCODER, "rnd"), "both"].startswith("2.00 (")
     assert "real" not in table and table.shapes.eq(2).all()
     kinds = study_by_kind(KNOWN, "sofas", "family").set_index("kind")
-    assert kinds.loc["kind0", f"{ENCODER_SDF}, made"] == "8.00" and kinds.loc["kind1", f"{ENCODER_SDF}, both"] == "3.00"
+    assert kinds.loc["kind0", f"{OUR_ENCODER}, made"] == "8.00" and kinds.loc["kind1", f"{OUR_ENCODER}, both"] == "3.00"
 
 
 def test_the_sentences_name_who_is_ahead():

@@ -30,7 +30,7 @@ from tpl.photos import (
 from tpl.rendering import FIXED, Camera, composite, render_view
 from tpl.shapes import list_shapes
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER, ENCODER_SDF, END_TO_END, better_encoder, trained_methods
+from tpl.study.methods import ENCODER, END_TO_END, OUR_ENCODER, better_encoder, trained_methods
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import RunError
 from tpl.training.presets import embedding_config, regression_config
@@ -417,7 +417,7 @@ def test_tpl_reconstruct_is_there_at_the_top(folder, view):
     mesh, photo = tpl.reconstruct(view, "chairs", folder / "runs", resolution=16)
     assert len(mesh.faces) and photo.image.shape == (32, 32, 3) and photo.source == "alpha"
     better = better_encoder(trained_methods(folder / "runs" / "chairs"))
-    assert better == ENCODER and better_encoder({END_TO_END, ENCODER, ENCODER_SDF}) == ENCODER_SDF
+    assert better == ENCODER and better_encoder({END_TO_END, ENCODER, OUR_ENCODER}) == OUR_ENCODER
     with pytest.raises(AttributeError, match="no attribute 'reconstruction_of'"):
         tpl.reconstruction_of  # noqa: B018
     with pytest.raises(RunError):

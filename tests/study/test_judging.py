@@ -24,12 +24,12 @@ from tpl.study.exam import Answer, Gallery, split_views
 from tpl.study.judging import evaluate_category, surface_normals
 from tpl.study.methods import (
     ENCODER,
-    ENCODER_SDF,
     ENCODERS,
     END_TO_END,
     END_TO_END_CONTRASTIVE,
     METHODS,
     ORACLE_RETRIEVAL,
+    OUR_ENCODER,
     RIVALS,
     EndToEnd,
     Method,
@@ -71,7 +71,7 @@ OWN = end_to_end_config(
     schedule="constant",
     precision="fp32",
 )
-JUDGED = {ENCODER, ENCODER_SDF, END_TO_END, *RIVALS}
+JUDGED = {ENCODER, OUR_ENCODER, END_TO_END, *RIVALS}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def experiment(tmp_path_factory):
     encoder = dict(encoder=dict(width=8), views_per_batch=3, epochs=4, precision="fp32")  # codes as long as phase 1's
     regress_category(bench, regression_config(**encoder))
     ours = regression_config(**encoder, sdf_weight=10.0, standardise=True)
-    regress_category(bench, ours, ENCODER_SDF)
+    regress_category(bench, ours, OUR_ENCODER)
     end_to_end_category(bench, OWN)
     return bench, evaluate_category(bench, oracle=ORACLE, draws=2)
 
@@ -167,7 +167,7 @@ def test_codes_decoded_side_by_side_give_the_meshes_of_each_alone(experiment):
 
 def test_retrieval_finds_a_training_shape_by_its_own_picture_and_code(experiment):
     bench, _ = experiment
-    arm = ENCODERS[ENCODER_SDF].load(bench.folder)
+    arm = ENCODERS[OUR_ENCODER].load(bench.folder)
     gallery = Gallery(bench, arm)
     assert gallery.nearest_to_images(gallery.views).tolist() == gallery.owner.tolist()
     assert gallery.nearest_to_codes(gallery.codes).tolist() == [0, 1, 2]

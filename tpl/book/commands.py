@@ -81,9 +81,9 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     print(f"the published run: {publish(the_book(), profile)}")
     from tpl.chapters.intro import teaser
     from tpl.study.bench import Bench
-    from tpl.study.methods import ENCODER_SDF
+    from tpl.study.methods import OUR_ENCODER
 
     picture = ROOT / "book" / "_static" / "teaser.png"
     bench = Bench.open(ROOT / "data" / profile, ROOT / "runs" / profile, device="cpu", prepared=False)
-    teaser(bench, ENCODER_SDF, picture)
+    teaser(bench, OUR_ENCODER, picture)
     print(f"the picture of the README: {picture}")

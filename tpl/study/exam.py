@@ -103,9 +103,9 @@ class Gallery:
         self.codes = np.stack([codes[self.owner == row].mean(axis=0) for row in range(len(self.shapes))])
         self.learnt = self.arm.codes.cpu().numpy()  # of the first shapes, as phase 1 left them
 
-    def nearest_to_images(self, images: np.ndarray) -> np.ndarray:
-        """Rows of the training shapes that own the most similar 32 x 32 grey pictures."""
-        return self.owner[nearest_by_pixels(images, self.views)]
+    def nearest_to_images(self, images: np.ndarray, crop: bool = False) -> np.ndarray:
+        """Rows of the training shapes that own the most similar 32 x 32 grey pictures, of the objects alone if so."""
+        return self.owner[nearest_by_pixels(images, self.views, crop=crop)]
 
     def nearest_to_codes(self, codes: np.ndarray) -> np.ndarray:
         """Rows of the training shapes whose own predicted codes are nearest."""

@@ -68,7 +68,7 @@ def evaluate_category(
     arms = {name: ENCODERS[name].load(bench.folder, bench.device) for name in names}
     views, view_names = split_views(shapes, judged.store, draws, bench.seed)
     exam = Exam(bench, judged, shapes, views, view_names, oracle, arms, better_encoder(arms))
-    rows = _judge(exam, [*names, *RIVALS])
+    rows = _judge(exam, [name for name, method in METHODS.items() if method.can_answer(exam)])
     write_results(file, rows, f"{POINTS} points, raw units, grid {bench.resolution}", bench.seed, str(bench.runs))
     write_file(key_file, lambda path: path.write_text(json.dumps(key)))
     return file

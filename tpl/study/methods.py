@@ -24,7 +24,10 @@ from tpl.training import EmbeddingRun, load_embedding, load_end_to_end, load_reg
 
 GREY = "#8c8c8c"
 PHASE_1 = "embedding"
-"""The run folder of the codes, warp and template."""
+"""The run folder of the codes, warp and template, as functions the paper's."""
+
+OUR_PHASE_1 = "our_embedding"
+"""The same with coordinates beside space, which are ours."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,9 @@ class Method(ABC):
     name: str  # in tables
     color: str = GREY  # one throughout the book: told apart in grey and by the colour-blind
 
-    @property
-    def decoder(self) -> str:
-        """The run folder of the decoder that makes its meshes; empty where none does."""
-        return PHASE_1
+    def can_answer(self, exam: Exam) -> bool:
+        """Whether all that it needs is trained."""
+        return True
 
     @abstractmethod
     def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
@@ -52,6 +54,7 @@ class Learnt(Method):
     """A trained encoder with the decoder that belongs to it."""
 
     folder: str = ""  # its run folder within its category's
+    decoder: str = PHASE_1  # that of the decoder that makes its meshes
 
     def is_trained(self, place: Path) -> bool:
         """Whether a category's folder of trainings holds it."""
@@ -64,11 +67,14 @@ class Learnt(Method):
         Args:
             place: That folder, `runs/<name>/<category>`.
             device: Where they shall live.
-            embedding: Phase 1, if it is loaded already.
+            embedding: The phase 1 that it stands on, if it is loaded already.
 
         Raises:
             RunError: A training that is needed is missing or broken.
         """
+
+    def can_answer(self, exam: Exam) -> bool:
+        return self.name in exam.arms
 
     def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
         model, codes = exam.arms[self.name].model, exam.codes[self.name]
@@ -81,17 +87,13 @@ class TwoPhase(Learnt):
     """An encoder onto the codes of phase 1."""
 
     def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
-        embedding = embedding or load_embedding(place / PHASE_1, device)
+        embedding = embedding or load_embedding(place / self.decoder, device)
         encoder = load_regression(place / self.folder, embedding, device).encoder
         return Reconstructor(encoder, embedding.model, embedding.codes)
 
 
 class EndToEnd(Learnt):
     """Encoder, warp and template in one training: a decoder of its own, and no codes (0 rows)."""
-
-    @property
-    def decoder(self) -> str:
-        return self.folder
 
     def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
         run = load_end_to_end(place / self.folder, device)
@@ -100,10 +102,6 @@ class EndToEnd(Learnt):
 
 class Retrieval(Method):
     """Answers each view with a training shape."""
-
-    @property
-    def decoder(self) -> str:
-        return ""
 
     @abstractmethod
     def choose(self, exam: Exam) -> Int[np.ndarray, " views"]:
@@ -115,11 +113,14 @@ class Retrieval(Method):
             yield exam.by_shape(answers[exam.of_views(group)])
 
 
+@dataclass(frozen=True)
 class PixelNeighbour(Retrieval):
     """The shape whose 32 x 32 grey picture is nearest."""
 
+    crop: bool = False  # whether the squares around the objects are compared
+
     def choose(self, exam: Exam) -> Int[np.ndarray, " views"]:
-        return exam.gallery.nearest_to_images(exam.flat)
+        return exam.gallery.nearest_to_images(exam.flat, self.crop)
 
 
 class CodeNeighbour(Retrieval):
@@ -139,10 +140,6 @@ class CodedNeighbour(Retrieval):
 class OracleRetrieval(Method):
     """The training shape that is nearest to the true one: what no retrieval can beat."""
 
-    @property
-    def decoder(self) -> str:
-        return ""
-
     def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
         surfaces = (exam.judged.store.read_surface(shape) for shape in exam.shapes)
         answers = exam.gallery.answers(exam.gallery.nearest_to_surfaces(surfaces, exam.bench.seed))
@@ -160,11 +157,17 @@ class MeanShape(Method):
             yield [{NO_VIEW: Answer(mean)} for _ in exam.shapes[group]]
 
 
+@dataclass(frozen=True)
 class OracleCode(Method):
-    """The code that fits the true shape best: what no encoder can beat by much."""
+    """The code that fits the true shape best: what no encoder in front of this decoder can beat by much."""
+
+    of: str = ""  # the encoder whose decoder it is; without one the better encoder's
+
+    def can_answer(self, exam: Exam) -> bool:
+        return not self.of or (self.of in exam.arms and self.of != exam.best)
 
     def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
-        best, bench = exam.arms[exam.best], exam.bench
+        best, bench = exam.arms[self.of or exam.best], exam.bench
         cross = bench.collection.config.prepare.cross_samples > 0
         table = SDFTable.read(exam.shapes, exam.judged.store, bench.device, cross)
         fitted = fit_codes(best.model, table, exam.oracle, best.codes)
@@ -203,8 +206,8 @@ def _extract(
 ENCODER = "encoder"
 """Phase 2 as the paper has it."""
 
-ENCODER_SDF = "encoder (sdf loss)"
-"""Our variant, which also learns through the frozen decoder, on shapes without a code, too."""
+OUR_ENCODER = "our encoder"
+"""Our variant, onto our phase 1: it also learns through the frozen decoder, on shapes without a code, too."""
 
 END_TO_END = "end to end"
 """Encoder, warp and template in one training, from a random trunk."""
@@ -212,8 +215,14 @@ END_TO_END = "end to end"
 END_TO_END_CONTRASTIVE = "end to end (contrastive)"
 """The same from a trunk that has learnt which views show one object."""
 
-NEAREST_PIXELS, NEAREST_CODE, NEAREST_CODED = "nearest by pixels", "nearest by code", "nearest coded shape"
-ORACLE_RETRIEVAL, MEAN_SHAPE, ORACLE_CODE = "oracle retrieval", "mean shape", "oracle code"
+NEAREST_PIXELS, NEAREST_CROPS = "nearest by pixels", "nearest by cropped pixels"
+NEAREST_CODE, NEAREST_CODED = "nearest by code", "nearest coded shape"
+ORACLE_RETRIEVAL, MEAN_SHAPE = "oracle retrieval", "mean shape"
+
+ORACLE_CODE = "oracle code"
+"""Of the better encoder's decoder, which is ours where it is trained."""
+
+PAPERS_ORACLE_CODE = "oracle code (paper's decoder)"
 
 Kind = TypeVar("Kind", bound=Method)
 
@@ -224,19 +233,21 @@ def _by_name(*methods: Kind) -> dict[str, Kind]:
 
 ENCODERS = _by_name(
     TwoPhase(ENCODER, "#005baa", "encoder"),
-    TwoPhase(ENCODER_SDF, "#c8471e", "encoder_sdf"),
-    EndToEnd(END_TO_END, "#2d9d7c", "end_to_end"),
-    EndToEnd(END_TO_END_CONTRASTIVE, "#15512c", "end_to_end_contrastive"),
+    TwoPhase(OUR_ENCODER, "#c8471e", "our_encoder", OUR_PHASE_1),
+    EndToEnd(END_TO_END, "#2d9d7c", "end_to_end", "end_to_end"),
+    EndToEnd(END_TO_END_CONTRASTIVE, "#15512c", "end_to_end_contrastive", "end_to_end_contrastive"),
 )
 """The methods that are trained on images."""
 
 RIVALS = _by_name(
     PixelNeighbour(NEAREST_PIXELS, "#5cc0e0"),
+    PixelNeighbour(NEAREST_CROPS, "#3b7f96", crop=True),
     CodeNeighbour(NEAREST_CODE, "#c9912b"),
     CodedNeighbour(NEAREST_CODED),
     OracleRetrieval(ORACLE_RETRIEVAL, "#151f19"),
     MeanShape(MEAN_SHAPE, "#c6c6c6"),
     OracleCode(ORACLE_CODE, "#381c53"),
+    OracleCode(PAPERS_ORACLE_CODE, "#8d7aa5", of=ENCODER),
 )
 """What stands beside them: by phase 1 and the better of its encoders, so none of it needs a training of its own."""
 
@@ -253,7 +264,12 @@ def better_encoder(methods: Container[str]) -> str:
 
     It is ours, with the SDF loss, wherever it is trained.
     """
-    return ENCODER_SDF if ENCODER_SDF in methods else ENCODER
+    return OUR_ENCODER if OUR_ENCODER in methods else ENCODER
+
+
+def better_phase_1(place: Path) -> str:
+    """Of the phases 1 in a category's folder of trainings, the one that the book takes where it shows one: ours."""
+    return OUR_PHASE_1 if (place / OUR_PHASE_1 / "run.json").exists() else PHASE_1
 
 
 def trained_methods(place: Path) -> list[str]:

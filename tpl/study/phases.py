@@ -12,7 +12,7 @@ from typing import Any
 from tpl.models import DeepImplicitTemplateConfig
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER_SDF, END_TO_END_CONTRASTIVE, PHASE_1
+from tpl.study.methods import END_TO_END_CONTRASTIVE, OUR_ENCODER, OUR_PHASE_1, PHASE_1
 from tpl.study.trainings import contrast_category, embed_category, end_to_end_category, regress_category
 from tpl.training import (
     ContrastiveConfig,
@@ -44,11 +44,13 @@ class Phase:
 
     def parameters(self, category: str) -> dict[str, str]:
         """The parameter that each field of the configuration comes from, if the chapter has one of this name."""
-        found = {name: name for name in self.kind.model_fields if name not in self.fixed} | dict(self.named)
+        found = {name: name for name in self.kind.model_fields} | dict(self.named)
         if self.kind is EmbeddingConfig and category == "chairs":  # they vary most
             found["epochs"] = "chairs_epochs"
-        return found
+        return {name: parameter for name, parameter in found.items() if name not in self.fixed}
 
+
+OF_MODEL = {f"model.{name}": name for name in DeepImplicitTemplateConfig.model_fields}
 
 PHASES = {
     "embedding": Phase(
@@ -57,7 +59,16 @@ PHASES = {
         embedding_config,
         embed_category,
         EMBEDDING,
-        {f"model.{name}": name for name in DeepImplicitTemplateConfig.model_fields},
+        OF_MODEL,
+        {"model.ambient_dim": 0, "ambient_weight": 0.0},
+    ),
+    "our_embedding": Phase(
+        "03",
+        EmbeddingConfig,
+        embedding_config,
+        partial(embed_category, name=OUR_PHASE_1),
+        {},  # ours alone
+        OF_MODEL | {"pointwise_weight": "ambient_pointwise_weight"},
     ),
     "encoder": Phase(
         "04",
@@ -68,11 +79,11 @@ PHASES = {
         {"encoder.width": "width"},
         PLAIN,
     ),
-    "encoder_sdf": Phase(
+    "our_encoder": Phase(
         "04",
         RegressionConfig,
         regression_config,
-        partial(regress_category, method=ENCODER_SDF),
+        partial(regress_category, method=OUR_ENCODER),
         {},  # ours alone
         {f"encoder.{name}": name for name in ("width", "crop", "channels", "pool")} | {"epochs": "epochs_sdf"},
         {"jitter": 0.0, "hue": 0.0},  # it has no colours to lose

@@ -29,7 +29,7 @@ from tpl.source_code import MAKERS, code_digest
 from tpl.study.bench import Bench
 from tpl.study.exam import split_views
 from tpl.study.judging import surface_normals
-from tpl.study.methods import ENCODER, ENCODER_SDF, ENCODERS, PHASE_1, Learnt
+from tpl.study.methods import ENCODER, ENCODERS, OUR_ENCODER, Learnt, better_phase_1
 from tpl.training import RunError, load_embedding
 
 LEARNT = "learnt code"
@@ -47,25 +47,28 @@ class Trained:
         self,
         bench: Bench,
         methods: Iterable[Learnt] = tuple(ENCODERS.values()),
+        phase_1: str = "",
     ):
         """Loads phase 1, and of the arms what there is: encoders, each with the decoder that belongs to it.
 
         Args:
             bench: Of the category.
             methods: The arms that are looked for.
+            phase_1: The run folder of the codes that are shown; by default ours, the paper's where it alone is there.
 
         Raises:
             RunError: Phase 1 is missing or broken.
         """
         self.bench = bench
-        self.embedding = load_embedding(bench.folder / PHASE_1, bench.device)
+        self.phase_1 = phase_1 or better_phase_1(bench.folder)
+        self.embedding = load_embedding(bench.folder / self.phase_1, bench.device)
         self.methods = {method.name: method for method in methods}
         self.arms = {
-            name: method.load(bench.folder, bench.device, self.embedding)
+            name: method.load(bench.folder, bench.device, self.embedding if method.decoder == self.phase_1 else None)
             for name, method in self.methods.items()
             if method.is_trained(bench.folder)
         }
-        decoders = {PHASE_1, *(self.methods[name].decoder for name in self.arms)}
+        decoders = {self.phase_1, *(self.methods[name].decoder for name in self.arms)}
         self._weights = {folder: bench.run(folder).digest() for folder in decoders}
 
     def decode(
@@ -91,10 +94,16 @@ class Trained:
         sdf = self.decoder(method).shape(latent, step)
         return to_raw(self._kept_mesh(sdf, self.weights(method), latent.cpu().numpy().tobytes(), step), frame)
 
-    def template(self, method: str = LEARNT) -> trimesh.Trimesh:
-        """The mesh of a decoder's template alone, without any warp; raises as `decode`."""
-        sdf = self.decoder(method).template_shape()
-        return to_raw(self._kept_mesh(sdf, self.weights(method), "template"), NO_SHAPE)
+    def template(self, method: str = LEARNT, ambient: Float[Tensor, " ambient"] | None = None) -> trimesh.Trimesh:
+        """The mesh of a decoder's template alone, without any warp; raises as `decode`.
+
+        Args:
+            method: Whose decoder's.
+            ambient: The coordinates beside space at which it is cut, if it has any; by default their mean.
+        """
+        sdf = self.decoder(method).template_shape(ambient)
+        cut = [] if ambient is None else [ambient.cpu().numpy().tobytes()]
+        return to_raw(self._kept_mesh(sdf, self.weights(method), "template", *cut), NO_SHAPE)
 
     def encode(self, method: str, images: UInt8[np.ndarray, "views h w 3"]) -> Float[Tensor, "views dim"]:
         """The codes that the encoder of an arm sees in images; raises as `decode`."""
@@ -113,7 +122,7 @@ class Trained:
 
     def weights(self, method: str = LEARNT) -> str:
         """A hash of the weights of the decoder that a method's codes are made for."""
-        return self._weights[self.methods[method].decoder if method in self.arms else PHASE_1]
+        return self._weights[self.methods[method].decoder if method in self.arms else self.phase_1]
 
     def _require(self, method: str) -> None:
         if method in self.methods and method not in self.arms:
@@ -161,9 +170,9 @@ def score_codes(trained: Trained, asked: Sequence[Asked]) -> pd.DataFrame:
     return read_results(file)
 
 
-def score_training_shapes(bench: Bench, count: int) -> pd.DataFrame:
-    """How well phase 1 remembers: rows of the first `count` shapes that have a code, each from its own code."""
-    trained = Trained(bench)
+def score_training_shapes(bench: Bench, count: int, phase_1: str = "") -> pd.DataFrame:
+    """How well a phase 1 remembers: rows of the first `count` shapes that have a code, each from its own code."""
+    trained = Trained(bench, (), phase_1)
     shapes = bench.shapes("coded")[:count]
     codes = trained.embedding.codes
     return score_codes(trained, [(shape, NO_VIEW, LEARNT, code) for shape, code in zip(shapes, codes, strict=False)])
@@ -173,7 +182,7 @@ def score_views(
     bench: Bench,
     split: str = "",
     count: int = 4,
-    methods: Iterable[Learnt] = (ENCODERS[ENCODER], ENCODERS[ENCODER_SDF]),
+    methods: Iterable[Learnt] = (ENCODERS[ENCODER], ENCODERS[OUR_ENCODER]),
     kinds: Sequence[str] = ("fix", "rnd0"),
 ) -> pd.DataFrame:
     """How well encoders do on the first `count` shapes of a split: the fixed view and one random view.

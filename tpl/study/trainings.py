@@ -30,24 +30,24 @@ PRETRAINED = {"contrastive": "contrastive", "imagenet+contrastive": "contrastive
 """The run folders of the contrastive trainings, by the start that they give to an end-to-end training."""
 
 
-def embed_category(bench: Bench, config: EmbeddingConfig) -> Path:
-    """Phase 1 for the coded shapes of a category, in `runs/<category>/embedding`; returns that folder."""
+def embed_category(bench: Bench, config: EmbeddingConfig, name: str = PHASE_1) -> Path:
+    """Phase 1 for the coded shapes of a category, in `runs/<category>/<name>`; returns that folder."""
     shapes, store = bench.shapes("coded"), bench.store
     cross = config.cross_share > 0
     table = SDFTable.read(shapes, store, bench.device, cross)
-    folder = bench.folder / PHASE_1
+    folder = bench.folder / name
     data = store.fingerprint(shapes, cross)
-    train_embedding(table, config, folder, data, label=f"{bench.category}, phase 1", progress=False)
+    train_embedding(table, config, folder, data, label=f"{bench.category}, {name}", progress=False)
     return folder
 
 
 def regress_category(bench: Bench, config: RegressionConfig, method: str = ENCODER) -> Path:
-    """Phase 2 on top of the category's phase 1; returns its folder.
+    """Phase 2 on top of the phase 1 that the method stands on; returns its folder.
 
     The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part, the
     small ones, too. The encoder's image size is the collection's and the length of its codes that of phase 1's.
     """
-    phase_1 = bench.run(PHASE_1)
+    phase_1 = bench.run(ENCODERS[method].decoder)
     embedding = load_embedding(phase_1.path, bench.device)
     sizes = {"image_size": bench.collection.config.prepare.image_size, "latent_dim": embedding.codes.shape[1]}
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update=sizes)})
@@ -56,7 +56,7 @@ def regress_category(bench: Bench, config: RegressionConfig, method: str = ENCOD
     table = SDFTable.read(shapes, store, bench.device, config.cross_share > 0) if config.sdf_weight else None
     folder = bench.folder / ENCODERS[method].folder
     data = f"{store.fingerprint(shapes, cross=table is not None)}-{phase_1.digest()}"
-    train_regression(embedding, views, table, config, folder, data, label=f"{bench.category}, phase 2", progress=False)
+    train_regression(embedding, views, table, config, folder, data, label=f"{bench.category}, {method}", progress=False)
     return folder
 
 

@@ -127,7 +127,7 @@ def exemplars_and_targets(
     Only made shapes take part: the parts of found ones have no labels.
 
     Args:
-        trained: With an encoder; the one with the SDF loss is taken where there are both.
+        trained: With an encoder onto its phase 1.
         exemplars: How many; their codes are learnt ones.
         coded: At most so many targets with learnt codes.
         test: At most so many test shapes, with codes that the encoder sees in their fixed view.
@@ -147,8 +147,9 @@ def exemplars_and_targets(
             f"{exemplars} exemplars and at least one target of the {len(labelled)} made {trained.bench.category} "
             f"that have a code: take 1 to {len(labelled) - 1} exemplars"
         )
-    method = better_encoder(trained.encoders)
-    if method not in trained.encoders:
+    onto = [name for name in trained.encoders if trained.methods[name].decoder == trained.phase_1]
+    method = better_encoder(onto)
+    if method not in onto:
         raise ValueError(f"no encoder of {trained.bench.category} in {trained.bench.runs}: run chapter 04")
     known = [locate(trained, *pair, beside) for pair in labelled[: exemplars + coded]]
     tested = trained.bench.shapes("test")
@@ -160,7 +161,13 @@ def exemplars_and_targets(
 
 
 def score_transfer(
-    bench: Bench, exemplars: int = 3, coded: int = 24, test: int = 16, points: int = 4000, beside: float = 0.0
+    bench: Bench,
+    exemplars: int = 3,
+    coded: int = 24,
+    test: int = 16,
+    points: int = 4000,
+    beside: float = 0.0,
+    phase_1: str = "",
 ) -> Transfers:
     """Labels and key points carried from the exemplars to all targets, kept on the shelf; see `score_samples`.
 
@@ -171,8 +178,9 @@ def score_transfer(
         test: Targets with codes from one image.
         points: Drawn on each surface.
         beside: See `locate`.
+        phase_1: The run folder of the decoder; by default ours.
     """
-    trained, seed = Trained(bench), bench.seed
+    trained, seed = Trained(bench, phase_1=phase_1), bench.seed
     weights = [bench.run(trained.methods[name].folder).digest() for name in trained.arms]
     shapes = bench.shapes("coded") + bench.shapes("test")
     settings = (exemplars, coded, test, points, seed, beside)

@@ -26,7 +26,7 @@ from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.rendering import contact_sheet
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER_SDF, NEAREST_PIXELS, method_color
+from tpl.study.methods import NEAREST_PIXELS, OUR_ENCODER, method_color
 from tpl.study.trained import Trained, maybe
 
 
@@ -37,7 +37,7 @@ def study_row(arm: Arm, shape: Shape, bench: Bench) -> list[Picture | None]:
     meshes: list[trimesh.Trimesh | None] = [shape.load()]
     for peer in arms([arm.category], [arm.held_out], arm.source):
         trained = Trained(peer.bench(bench))
-        meshes.append(maybe(partial(trained.decode, method=ENCODER_SDF), trained.encode(ENCODER_SDF, view)[0], frame))
+        meshes.append(maybe(partial(trained.decode, method=OUR_ENCODER), trained.encode(OUR_ENCODER, view)[0], frame))
     return [view[0], *posters(meshes, CLAY[arm.category], bench.shelf)]
 
 
@@ -47,7 +47,7 @@ def study_gallery(rows: pd.DataFrame, wanted: Sequence[Arm], bench: Bench, count
     A category is shown once all of its trainings have been judged.
     """
     lines: dict[str, list[Picture | None]] = {}
-    of_both = rows.loc[(rows["trained_on"] == "both") & (rows["method"] == ENCODER_SDF) & (rows["view"] == "fix")]
+    of_both = rows.loc[(rows["trained_on"] == "both") & (rows["method"] == OUR_ENCODER) & (rows["view"] == "fix")]
     for arm in (arm for arm in wanted if arm.trained_on == "both"):
         own = of_both.loc[(of_both["category"] == arm.category) & (of_both["held_out"] == arm.held_out)]
         peers = arms([arm.category], [arm.held_out], arm.source)
@@ -157,7 +157,7 @@ def _plot_group(ax: Axes, rows: pd.DataFrame, seed: int) -> None:
     trained = [on for on in get_args(TrainedOn) if on in set(rows["trained_on"])]
     for place, on in enumerate(trained):
         summary = summarize(rows.loc[rows["trained_on"] == on], seed).set_index(["method", "view"])
-        for number, (method, view) in enumerate(product((ENCODER_SDF, NEAREST_PIXELS), ("fix", "rnd"))):
+        for number, (method, view) in enumerate(product((OUR_ENCODER, NEAREST_PIXELS), ("fix", "rnd"))):
             mean, low, high = (1000 * float(summary.loc[(method, view), column]) for column in ("mean", "low", "high"))  # pyright: ignore
             at, color = place + 0.13 * (number - 1.5), method_color(method)
             ax.plot([at, at], [low, high], color=color, linewidth=1.2)

@@ -27,7 +27,7 @@ from tpl.settings import Config, validated
 from tpl.shapes import ALL, Shape
 from tpl.study.bench import Bench
 from tpl.study.judging import evaluate_category, results_file
-from tpl.study.methods import ENCODER_SDF, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE
+from tpl.study.methods import NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, OUR_ENCODER, OUR_PHASE_1
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import EmbeddingConfig, RegressionConfig, side_by_side
 
@@ -99,13 +99,13 @@ def train_arm(arm: Arm, bench: Bench) -> None:
         seen, here = (len(place.shapes(split)) for place in (made, own))
         return config.model_copy(update={"epochs": max(1, round(getattr(config, "epochs") * seen / here))})  # noqa: B009
 
-    embed_category(own, settings("embedding", EmbeddingConfig, "coded"))
-    regress_category(own, settings("encoder_sdf", RegressionConfig, "seen"), ENCODER_SDF)
+    embed_category(own, settings(OUR_PHASE_1, EmbeddingConfig, "coded"), OUR_PHASE_1)
+    regress_category(own, settings("our_encoder", RegressionConfig, "seen"), OUR_ENCODER)
 
 
 def judge_arm(arm: Arm, bench: Bench, oracle: OracleConfig | None = None) -> Path:
     """An arm on the real test shapes; returns the file of rows."""
-    return evaluate_category(arm.bench(bench), oracle=oracle, judged=arm.judged(bench), methods=[ENCODER_SDF])
+    return evaluate_category(arm.bench(bench), oracle=oracle, judged=arm.judged(bench), methods=[OUR_ENCODER])
 
 
 def rows_of_arm(arm: Arm, bench: Bench) -> Path:
@@ -150,7 +150,7 @@ def study_rows(wanted: Sequence[Arm], bench: Bench) -> pd.DataFrame:
     return pd.concat(tables[1:], ignore_index=True)
 
 
-SHOWN = [ENCODER_SDF, NEAREST_PIXELS, NEAREST_CODE, ORACLE_CODE]
+SHOWN = [OUR_ENCODER, NEAREST_PIXELS, NEAREST_CODE, ORACLE_CODE]
 
 
 def study_table(rows: pd.DataFrame, seed: int = 0, methods: Sequence[str] = SHOWN) -> pd.DataFrame:
@@ -177,7 +177,7 @@ def study_by_kind(rows: pd.DataFrame, category: str, held_out: Held) -> pd.DataF
     """Mean Chamfer distance x 1000 in the fixed view by group of families: a column for what was trained on."""
     of_study = rows.loc[(rows["category"] == category) & (rows["held_out"] == held_out)]
     named = of_study.assign(method=of_study["method"] + ", " + of_study["trained_on"])
-    columns = [f"{ENCODER_SDF}, {on}" for on in get_args(TrainedOn)]
+    columns = [f"{OUR_ENCODER}, {on}" for on in get_args(TrainedOn)]
     columns += [f"{method}, both" for method in (NEAREST_PIXELS, ORACLE_CODE)]
     table = by_kind(named, [column for column in columns if column in set(named["method"])])
     return table.drop(columns="category")
@@ -229,11 +229,11 @@ def study_sentences(rows: pd.DataFrame, seed: int = 0) -> list[str]:
             for on, of_arm in group.groupby("trained_on", sort=False)
         }
         for view in ("fix", "rnd"):
-            told = [f"{1000 * table.loc[(ENCODER_SDF, view), 'mean']:.2f} ({on})" for on, table in means.items()]
+            told = [f"{1000 * table.loc[(OUR_ENCODER, view), 'mean']:.2f} ({on})" for on, table in means.items()]
             beaten = [
                 on
                 for on, table in means.items()
-                if table.loc[(ENCODER_SDF, view), "mean"] < table.loc[(NEAREST_PIXELS, view), "mean"]
+                if table.loc[(OUR_ENCODER, view), "mean"] < table.loc[(NEAREST_PIXELS, view), "mean"]
             ]
             words = "its pixel neighbour is ahead throughout"
             if beaten:

@@ -19,7 +19,7 @@ from tpl.files import digest, write_file
 from tpl.look.plotting import INK
 from tpl.source_code import MAKERS, code_digest
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODERS, PHASE_1
+from tpl.study.methods import ENCODERS
 from tpl.study.trained import Trained
 
 VIEW = "fix"
@@ -39,7 +39,7 @@ def measure_category(bench: Bench, method: str, split: str = "test") -> Path:
     """
     file, key_file = (protocols_file(bench, split).with_suffix(suffix) for suffix in (".csv", ".json"))
     shapes, store, seed = bench.shapes(split), bench.store, bench.seed
-    runs = [bench.run(name) for name in (PHASE_1, ENCODERS[method].folder)]
+    runs = [bench.run(name) for name in (ENCODERS[method].decoder, ENCODERS[method].folder)]
     settings = [method, VIEW, bench.resolution, seed, CELLS, [(p.name, p.points, p.factor) for p in PROTOCOLS]]
     code = code_digest("tpl.chapters.tables.protocol_study", without=(*MAKERS, "tpl.look"))
     key = digest(code, store.fingerprint(shapes), [run.digest() for run in runs], settings)
