@@ -19,7 +19,7 @@ from tpl.files import beside
 from tpl.models import EncoderConfig
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODER, OUR_ENCODER
+from tpl.study.methods import ENCODER, OUR_ENCODER, OUR_PHASE_1, PHASE_1
 from tpl.study.phases import PHASES, check_given, configure
 from tpl.training import embedding_config
 
@@ -53,7 +53,11 @@ def in_the_chapter(number, bench, profile):
     rooms = {
         "book": SimpleNamespace(begin=lambda: None, chapter_config=chapter_config),
         "study": SimpleNamespace(
-            Bench=SimpleNamespace(open=lambda *_, **__: bench), ENCODER=ENCODER, OUR_ENCODER=OUR_ENCODER
+            Bench=SimpleNamespace(open=lambda *_, **__: bench),
+            ENCODER=ENCODER,
+            OUR_ENCODER=OUR_ENCODER,
+            PHASE_1=PHASE_1,
+            OUR_PHASE_1=OUR_PHASE_1,
         ),
     }
     names |= {**rooms, "bench": bench, "categories": bench.categories}
@@ -69,7 +73,9 @@ def run_by_tpl(monkeypatch):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_command_line_asks_for_what_the_chapter_asks_for(bench, run_by_tpl, profile):
-    assert in_the_chapter("03", bench, profile)["configs"] == asked_for("embedding", bench, profile)
+    decoders = in_the_chapter("03", bench, profile)["configs"]
+    for phase in (PHASE_1, OUR_PHASE_1):
+        assert {name: decoders[name, phase] for name in bench.categories} == asked_for(phase, bench, profile)
     encoders = in_the_chapter("04", bench, profile)["configs"]
     assert encoders[ENCODER] == asked_for("encoder", bench, profile)["sofas"]
     assert encoders[OUR_ENCODER] == asked_for("our_encoder", bench, profile)["sofas"]
@@ -89,9 +95,18 @@ def test_papermill_with_a_profile_alone_asks_for_the_same(bench, run_by_tpl, pro
 
 def test_a_profile_changes_what_its_file_says_and_chairs_have_epochs_of_their_own(bench):
     quick, smoke = (asked_for("embedding", bench, profile) for profile in ("quick", "smoke"))
-    assert (quick["chairs"].epochs, quick["sofas"].epochs) == (800, 480)
+    assert (quick["chairs"].epochs, quick["sofas"].epochs) == (465, 280)
     assert smoke["chairs"].epochs == 300 and smoke["chairs"].model.latent_dim == 8
     assert smoke["chairs"].warp_rate == quick["chairs"].warp_rate == 0.003
+
+
+def test_the_papers_decoder_has_no_coordinates_beside_space_and_ours_has_a_pull_of_its_own(bench):
+    given = dict(ambient_dim="3", pointwise_weight="0.02", ambient_pointwise_weight="0.002")
+    papers, ours = (asked_for(phase, bench, **given)["sofas"] for phase in ("embedding", "our_embedding"))
+    assert (papers.model.ambient_dim, papers.ambient_weight, papers.pointwise_weight) == (0, 0, 0.02)
+    assert (ours.model.ambient_dim, ours.ambient_weight, ours.pointwise_weight) == (3, 0.01, 0.002)
+    differ = {name for name, value in papers.model_dump().items() if value != ours.model_dump()[name]}
+    assert differ == {"model", "ambient_weight", "pointwise_weight"}
 
 
 def test_a_decoder_has_the_sizes_of_phase_1(bench):
@@ -153,6 +168,9 @@ def test_what_a_preset_settles_its_profile_does_not_say_otherwise(bench):
         ("our_encoder", "epochs", ("sofas",)),  # epochs_sdf
         ("our_encoder", "hue", ("sofas",)),  # the plain encoder's
         ("our_encoder", "preset", ("sofas",)),  # for the plain encoder
+        ("embedding", "ambient_dim", ("sofas",)),  # the paper's has none
+        ("our_embedding", "pointwise_weight", ("sofas",)),  # ambient_pointwise_weight
+        ("our_embedding", "preset", ("sofas",)),
         ("embedding", "processes", ("sofas",)),  # `accelerate launch` starts them
     ],
 )

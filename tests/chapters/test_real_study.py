@@ -29,7 +29,7 @@ from tpl.evaluation.rows import COLUMNS
 from tpl.inference import OracleConfig
 from tpl.shapes import procedural_shapes
 from tpl.study.bench import Bench
-from tpl.study.methods import OUR_ENCODER
+from tpl.study.methods import OUR_ENCODER, OUR_PHASE_1
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import embedding_config, regression_config
 
@@ -58,7 +58,7 @@ def study(tmp_path_factory):
             epochs=12, model=TINY, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3
         )
         bench = Bench(Path(runs), made, ("sofas",), resolution=24)
-        embed_category(bench, first)
+        embed_category(bench, first, OUR_PHASE_1)
         encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=2, epochs=6, precision="fp32")
         regress_category(bench, regression_config(**encoder, sdf_weight=10.0), OUR_ENCODER)
         wanted = arms(["sofas"], ["family"], "found")
@@ -88,7 +88,7 @@ def test_all_are_judged_on_the_same_real_shapes_never_trained_on(study):
 
 def test_every_training_takes_as_many_steps(study):
     bench, wanted = study
-    for phase, batch in (("embedding", 2), ("our_encoder", 2)):
+    for phase, batch in ((OUR_PHASE_1, 2), ("our_encoder", 2)):
         steps = [pd.read_csv(arm.bench(bench).folder / phase / "history.csv").step.iloc[-1] for arm in wanted]
         assert max(steps) - min(steps) <= batch * 3  # an epoch of the largest set, which cannot be divided
 

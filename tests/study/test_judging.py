@@ -11,13 +11,15 @@ import torch
 import trimesh
 
 from tpl.__main__ import train
+from tpl.dataset.batches import SDFTable
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.results import read_results
-from tpl.evaluation.rows import Attempt, Case, case_rng, evaluate_reconstruction
+from tpl.evaluation.rows import NO_VIEW, Attempt, Case, case_rng, evaluate_reconstruction
 from tpl.evaluation.summary import summarize
 from tpl.geometry.marching import extract_mesh, extract_meshes
-from tpl.inference import OracleConfig, encode, to_raw
+from tpl.inference import OracleConfig, encode, fit_codes, to_raw
+from tpl.models import DeepImplicitTemplateConfig
 from tpl.models.encoder import WeightsUnavailable, resnet18_trunk
 from tpl.study.bench import Bench
 from tpl.study.exam import Answer, Gallery, split_views
@@ -28,8 +30,11 @@ from tpl.study.methods import (
     END_TO_END,
     END_TO_END_CONTRASTIVE,
     METHODS,
+    ORACLE_CODE,
     ORACLE_RETRIEVAL,
     OUR_ENCODER,
+    OUR_PHASE_1,
+    PAPERS_ORACLE_CODE,
     RIVALS,
     EndToEnd,
     Method,
@@ -88,6 +93,8 @@ def experiment(tmp_path_factory):
     )
     bench = Bench(runs, collection, ("sofas",), resolution=24)
     embed_category(bench, phase_1)
+    sliced = {**TINY, "ambient_dim": 2}
+    embed_category(bench, phase_1.model_copy(update={"model": DeepImplicitTemplateConfig(**sliced)}), OUR_PHASE_1)
     encoder = dict(encoder=dict(width=8), views_per_batch=3, epochs=4, precision="fp32")  # codes as long as phase 1's
     regress_category(bench, regression_config(**encoder))
     ours = regression_config(**encoder, sdf_weight=10.0, standardise=True)
@@ -101,10 +108,38 @@ def test_every_method_has_a_row_for_every_shape_and_view(experiment):
     rows = read_results(file)
     assert set(rows.method) == JUDGED
     counts = rows.groupby("method").size()
-    without_view = {ORACLE_RETRIEVAL, "mean shape", "oracle code"}
+    without_view = {ORACLE_RETRIEVAL, "mean shape", ORACLE_CODE, PAPERS_ORACLE_CODE}
     assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in JUDGED)
     assert set(rows.shape_id) == {shape.id for shape in bench.shapes("test")}
-    assert len(summarize(rows)) == 6 * 2 + 3
+    assert len(summarize(rows)) == 7 * 2 + 4
+
+
+def test_each_row_stands_on_its_own_decoder(experiment):
+    bench, file = experiment
+    for name, folder in {ENCODER: "embedding", OUR_ENCODER: "our_embedding"}.items():
+        model = ENCODERS[name].load(bench.folder).model
+        phase_1 = load_embedding(bench.folder / folder).model
+        assert model.config.ambient_dim == {"embedding": 0, "our_embedding": 2}[folder] == phase_1.config.ambient_dim
+        assert all(torch.equal(value, phase_1.state_dict()[key]) for key, value in model.state_dict().items())
+    rows = read_results(file)
+    table = SDFTable.read(bench.shapes("test"), bench.store, "cpu", cross=True)
+    for method, folder in {ORACLE_CODE: "our_embedding", PAPERS_ORACLE_CODE: "embedding"}.items():
+        run = load_embedding(bench.folder / folder)
+        code, shape = fit_codes(run.model, table, ORACLE, run.codes)[0], bench.shapes("test")[0]
+        mesh = to_raw(extract_mesh(run.model.shape(code), 24), bench.store.read_normalization(shape))
+        case = Case("sofas", "test", shape.id, shape.family, NO_VIEW, method)
+        rng = case_rng(0, shape.id, NO_VIEW, method)
+        again = evaluate_reconstruction(case, mesh, bench.store.read_surface(shape), None, rng)["chamfer"]
+        judged = rows[(rows.method == method) & (rows.shape_id == shape.id)].chamfer.iloc[0]
+        assert judged == pytest.approx(again, rel=1e-3)
+
+
+def test_without_our_encoder_the_oracle_is_of_the_papers_decoder_and_named_once(experiment, tmp_path):
+    bench = experiment[0]
+    for name in ("embedding", "encoder"):
+        shutil.copytree(bench.folder / name, tmp_path / "sofas" / name)
+    methods = set(read_results(evaluate_category(replace(bench, runs=tmp_path), oracle=ORACLE, draws=1)).method)
+    assert ORACLE_CODE in methods and PAPERS_ORACLE_CODE not in methods
 
 
 def test_a_further_method_is_one_entry(experiment, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from tpl.study.trained import Trained, maybe, score_training_shapes
 from tpl.study.trainings import embed_category
 from tpl.training import EmbeddingConfig, RunFolder, side_by_side
 
-SPREADS = (-2, -1, 0, 1, 2)
+SPREADS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """Standard deviations from the mean at which slices of a template are shown."""
 
 
@@ -31,12 +32,13 @@ def train(
         configs: By category and by the name of the run folder.
         processes: How many share each training.
     """
+    work = partial(_train_one, bench, configs)
+    return side_by_side(work, list(configs), torch.device(bench.device), processes=processes)
 
-    def one(of: tuple[str, str]) -> Path:
-        category, phase_1 = of
-        return embed_category(bench.of(category), configs[of], phase_1)
 
-    return side_by_side(one, list(configs), torch.device(bench.device), processes=processes)
+def _train_one(bench: Bench, configs: Mapping[tuple[str, str], EmbeddingConfig], of: tuple[str, str]) -> Path:
+    category, phase_1 = of
+    return embed_category(bench.of(category), configs[of], phase_1)
 
 
 def compare(
@@ -55,18 +57,19 @@ def compare(
     Returns:
         By run folder, seed by seed: the rows of the shapes, with the training's `seconds_trained`.
     """
-    benches = [bench, *(replace(bench, runs=bench.runs / f"seed_{extra}") for extra in range(1, seeds))]
-
-    def one(of: tuple[int, str]) -> pd.DataFrame:
-        extra, phase_1 = of
-        config = configs[phase_1].model_copy(update={"seed": configs[phase_1].seed + extra})
-        folder = embed_category(benches[extra], config, phase_1)
-        rows = score_training_shapes(benches[extra], count, phase_1)
-        return rows.assign(seconds_trained=RunFolder(folder).facts()["seconds"])
-
     asked = [(extra, phase_1) for extra in range(seeds) for phase_1 in configs]
-    found = side_by_side(one, asked, torch.device(bench.device), jobs=bench.jobs)
+    work = partial(_compare_one, bench, configs, count)
+    found = side_by_side(work, asked, torch.device(bench.device), jobs=bench.jobs)
     return {phase_1: [found[extra, phase_1] for extra in range(seeds)] for phase_1 in configs}
+
+
+def _compare_one(bench: Bench, configs: Mapping[str, EmbeddingConfig], count: int, of: tuple[int, str]) -> pd.DataFrame:
+    extra, phase_1 = of
+    own = replace(bench, runs=bench.runs / f"seed_{extra}") if extra else bench
+    config = configs[phase_1].model_copy(update={"seed": configs[phase_1].seed + extra})
+    folder = embed_category(own, config, phase_1)
+    rows = score_training_shapes(own, count, phase_1)
+    return rows.assign(seconds_trained=RunFolder(folder).facts()["seconds"])
 
 
 def seeds_table(compared: Mapping[str, Sequence[pd.DataFrame]], names: Mapping[str, str]) -> pd.DataFrame:

@@ -54,7 +54,11 @@ class Learnt(Method):
     """A trained encoder with the decoder that belongs to it."""
 
     folder: str = ""  # its run folder within its category's
-    decoder: str = PHASE_1  # that of the decoder that makes its meshes
+
+    @property
+    @abstractmethod
+    def decoder(self) -> str:
+        """The run folder of the decoder that makes its meshes."""
 
     def is_trained(self, place: Path) -> bool:
         """Whether a category's folder of trainings holds it."""
@@ -83,8 +87,15 @@ class Learnt(Method):
             yield exam.by_shape([Answer(attempt) for attempt in made])
 
 
+@dataclass(frozen=True)
 class TwoPhase(Learnt):
     """An encoder onto the codes of phase 1."""
+
+    phase_1: str = PHASE_1  # the run folder of that
+
+    @property
+    def decoder(self) -> str:
+        return self.phase_1
 
     def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
         embedding = embedding or load_embedding(place / self.decoder, device)
@@ -94,6 +105,10 @@ class TwoPhase(Learnt):
 
 class EndToEnd(Learnt):
     """Encoder, warp and template in one training: a decoder of its own, and no codes (0 rows)."""
+
+    @property
+    def decoder(self) -> str:
+        return self.folder
 
     def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
         run = load_end_to_end(place / self.folder, device)
@@ -234,8 +249,8 @@ def _by_name(*methods: Kind) -> dict[str, Kind]:
 ENCODERS = _by_name(
     TwoPhase(ENCODER, "#005baa", "encoder"),
     TwoPhase(OUR_ENCODER, "#c8471e", "our_encoder", OUR_PHASE_1),
-    EndToEnd(END_TO_END, "#2d9d7c", "end_to_end", "end_to_end"),
-    EndToEnd(END_TO_END_CONTRASTIVE, "#15512c", "end_to_end_contrastive", "end_to_end_contrastive"),
+    EndToEnd(END_TO_END, "#2d9d7c", "end_to_end"),
+    EndToEnd(END_TO_END_CONTRASTIVE, "#15512c", "end_to_end_contrastive"),
 )
 """The methods that are trained on images."""
 
