@@ -18,6 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable
+from tpl.geometry.marching import extract_mesh
 from tpl.geometry.primitives import sphere
 from tpl.inference import encode, estimate_cameras
 from tpl.losses import curriculum_l1
@@ -611,6 +612,17 @@ def test_a_disc_opens_to_a_ring_by_coordinates_beside_space_and_not_by_a_warp_al
     ]
     assert wrong[0] < 0.03  # the disc itself
     assert wrong[1] < 0.03 if opens else wrong[1] > 0.1  # the hole is a seventh of the probe
+    meshes = [extract_mesh(run.model.shape(code), 32) for code in run.codes]
+    holes = [mesh.body_count - mesh.euler_number // 2 for mesh in meshes]  # a body with g holes: 2 - 2 g
+    assert holes == [0, int(opens)]
+    assert opens or folded(run.model, run.codes[1], probe) < 0.01
+
+
+def folded(model: DeepImplicitTemplate, code: torch.Tensor, points: np.ndarray) -> float:
+    """The share of the points at which the warp turns space inside out: its derivative's determinant is negative."""
+    steps = 1e-3 * np.eye(3)
+    moves = [model.canonical(points + step, code) - model.canonical(points - step, code) for step in steps]
+    return float(np.mean(np.linalg.det(np.stack(moves, axis=-1)) <= 0))
 
 
 def raw_codes(folder: Path) -> torch.Tensor:
