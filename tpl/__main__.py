@@ -222,7 +222,7 @@ def reconstruct(
     runs: Path = Path("runs/quick"),
     data: Path = Path("data/quick"),
     phase: Literal["auto", "encoder", "encoder_sdf", "end_to_end", "end_to_end_contrastive"] = "auto",
-    resolution: int = 96,
+    resolution: int = 128,
 ) -> None:
     """One photograph to a mesh file.
 
