@@ -242,6 +242,7 @@ def reconstruct(
         resolution: Grid cells along each side.
     """
     from tpl import photos
+    from tpl.geometry.marching import share_outside
 
     check_writable(output)
     if preview and preview.suffix.lower() not in (".png", ".jpg", ".jpeg"):
@@ -253,6 +254,8 @@ def reconstruct(
         picture = Image.fromarray(photos.preview(photo))
         write_file(preview, lambda path: picture.save(path))
     write_mesh(mesh, output)
+    if outside := share_outside(mesh):
+        print(f"note: {outside:.1%} of the surface lie outside the unit sphere, where no training shape has anything")
     for note in photo.notes:
         print(f"note: {note}")
     print(f"mask: {photo.source}")

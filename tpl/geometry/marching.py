@@ -121,11 +121,7 @@ def extract_whole(sdf: SDF, resolution: int = 128, widest: float | int = 1.5) ->
 
 
 def share_outside(mesh: trimesh.Trimesh) -> float:
-    """The share of a mesh's area that lies outside the unit sphere, where no shape is: phantoms of a network.
-
-    Args:
-        mesh: In the unit-sphere frame.
-    """
+    """The share of a mesh's area (unit-sphere frame) that lies outside the unit sphere: phantoms, for no shape does."""
     outside = np.linalg.norm(mesh.triangles_center, axis=1) > 1
     return float(mesh.area_faces[outside].sum() / mesh.area)
 
