@@ -244,4 +244,4 @@ def test_other_code_makes_meshes_scores_and_floors_anew_and_other_words_do_not(t
     edit_code("tpl.metrics", "HALF = 0.5")
     assert look() == {"evaluate_reconstruction", "sampling_floor"}
     edit_code("tpl.models.warp", "STEPS = 7")
-    assert look() == {"extract_mesh", "evaluate_reconstruction"}
+    assert look() == {"extract_whole", "extract_mesh", "evaluate_reconstruction"}
