@@ -230,7 +230,7 @@ def reconstruct(
     runs: Path = Path("runs/quick"),
     data: Path = Path("data/quick"),
     phase: Literal["auto", "encoder", "our_encoder", "end_to_end", "end_to_end_contrastive"] = "auto",
-    resolution: int = 96,
+    resolution: int = 128,
 ) -> None:
     """One photograph to a mesh file.
 
@@ -250,6 +250,7 @@ def reconstruct(
         resolution: Grid cells along each side.
     """
     from tpl import photos
+    from tpl.geometry.marching import share_outside
 
     check_writable(output)
     if preview and preview.suffix.lower() not in (".png", ".jpg", ".jpeg"):
@@ -261,6 +262,8 @@ def reconstruct(
         picture = Image.fromarray(photos.preview(photo))
         write_file(preview, lambda path: picture.save(path))
     write_mesh(mesh, output)
+    if outside := share_outside(mesh):
+        print(f"note: {outside:.1%} of the surface lie outside the unit sphere, where no training shape has anything")
     for note in photo.notes:
         print(f"note: {note}")
     print(f"mask: {photo.source}")

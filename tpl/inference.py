@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor
 
 from tpl.dataset.batches import SDFBatch, SDFTable
-from tpl.geometry.marching import extract_mesh
+from tpl.geometry.marching import extract_whole
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder
@@ -133,13 +133,15 @@ class Reconstructor(NamedTuple):
     model: DeepImplicitTemplate
     codes: Float[Tensor, "shapes dim"]  # those learnt in phase 1; an end-to-end training has none (0 rows)
 
-    def reconstruct(self, image: UInt8[np.ndarray, "height width 3"], resolution: int = 64) -> trimesh.Trimesh:
+    def reconstruct(self, image: UInt8[np.ndarray, "height width 3"], resolution: int = 128) -> trimesh.Trimesh:
         """The mesh (unit-sphere frame) that the networks see in one image: RGB on white, framed as the views are.
+
+        It is one to look at, as `extract_whole` makes it.
 
         Raises:
             EmptyShape: The decoded function has no surface.
         """
-        return extract_mesh(self.model.shape(encode(self.encoder, image[None])[0]), resolution)
+        return extract_whole(self.model.shape(encode(self.encoder, image[None])[0]), resolution)
 
 
 def to_raw(mesh: trimesh.Trimesh, normalization: Normalization) -> trimesh.Trimesh:

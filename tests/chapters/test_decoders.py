@@ -8,7 +8,7 @@ import torch
 from tpl.chapters.decoders import compare, remembered, seeds_table, sheet, sheet_grid, template_slices, train
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
-from tpl.geometry.marching import extract_mesh
+from tpl.geometry.marching import extract_whole
 from tpl.study.bench import Bench
 from tpl.study.methods import OUR_PHASE_1, PHASE_1
 from tpl.study.trained import NO_SHAPE, Trained, score_training_shapes
@@ -27,7 +27,7 @@ def decoders(tmp_path_factory):
     )
     config = CollectionConfig(train=2, coded=2, validation=0, test=0, prepare=amounts)
     collection = open_collection(folder / "data", ["chairs"], config, jobs=1)
-    bench = Bench(folder / "runs", collection, ("chairs",), resolution=16)
+    bench = Bench(folder / "runs", collection, ("chairs",), resolution=16, shown_resolution=16)
     configs = {
         name: embedding_config(model={**TINY, "ambient_dim": dim}, **SHORT)
         for name, dim in ((PHASE_1, 0), (OUR_PHASE_1, 2))
@@ -62,7 +62,7 @@ def test_what_is_remembered_is_of_the_decoder_that_is_asked(decoders):
     for phase_1, name in NAMES.items():
         run = load_embedding(bench.folder / phase_1)
         frame = bench.store.read_normalization(bench.shapes("coded")[1])
-        expected = frame.undo(extract_mesh(run.model.shape(run.codes[1]), 16).vertices)
+        expected = frame.undo(extract_whole(run.model.shape(run.codes[1]), 16).vertices)
         np.testing.assert_allclose(remembered(trained[name], 2)[1].vertices, expected, atol=1e-5)
     pictures = sheet(trained, 2, bench.shelf)
     assert list(pictures) == ["truth", "paper's", "ours"]
@@ -80,5 +80,5 @@ def test_slices_go_through_the_mean_along_the_directions_of_the_coordinates(deco
     assert np.array_equal(first[0].vertices, second[0].vertices)  # both begin at the mean
     np.testing.assert_allclose(first[0].vertices, trained.template().vertices)
     there = model.ambient_mean + model.ambient_directions()[0]
-    expected = NO_SHAPE.undo(extract_mesh(model.template_shape(there), 16).vertices)
+    expected = NO_SHAPE.undo(extract_whole(model.template_shape(there), 16).vertices)
     np.testing.assert_allclose(first[1].vertices, expected, atol=1e-5)

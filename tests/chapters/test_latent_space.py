@@ -69,7 +69,7 @@ def trained(tmp_path_factory):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
-    bench = Bench(folder / "runs", collection, ("chairs",), resolution=16)
+    bench = Bench(folder / "runs", collection, ("chairs",), resolution=16, shown_resolution=16)
     embed_category(bench, embedding_config(model=model, **sizes, **rates))
     made = Trained(bench)
     reads = ReadsPaint(EncoderConfig(latent_dim=4, width=8))

@@ -46,7 +46,7 @@ def bench(folder):
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
     sizes = dict(epochs=150, shapes_per_batch=2, points_per_shape=64, outputs="last", pointpair_weight=0.0)
     rates = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, cross_share=0.0, precision="fp32")
-    bench = Bench(folder / "runs", made, ("sofas",), resolution=16)
+    bench = Bench(folder / "runs", made, ("sofas",), resolution=16, shown_resolution=16)
     embed_category(bench, embedding_config(model=model, **sizes, **rates))
     encoder = dict(latent_dim=4, width=8)
     config = regression_config(encoder=encoder, epochs=2, views_per_batch=2, precision="fp32")

@@ -57,7 +57,7 @@ def study(tmp_path_factory):
         first = embedding_config(
             epochs=12, model=TINY, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3
         )
-        bench = Bench(Path(runs), made, ("sofas",), resolution=24)
+        bench = Bench(Path(runs), made, ("sofas",), resolution=24, shown_resolution=24)
         embed_category(bench, first, OUR_PHASE_1)
         encoder = dict(encoder=dict(latent_dim=4, width=8), views_per_batch=2, epochs=6, precision="fp32")
         regress_category(bench, regression_config(**encoder, sdf_weight=10.0), OUR_ENCODER)

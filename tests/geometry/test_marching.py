@@ -5,8 +5,18 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpl.geometry.marching import EmptyShape, evaluate, extract_mesh, extract_meshes, remove_floaters, sample_mesh
+from tpl.geometry.marching import (
+    EmptyShape,
+    evaluate,
+    extract_mesh,
+    extract_meshes,
+    extract_whole,
+    remove_floaters,
+    sample_mesh,
+    share_outside,
+)
 from tpl.geometry.primitives import box, sphere, torus, translated, union
+from tpl.metrics import chamfer_distance
 
 
 class Counted:
@@ -133,6 +143,86 @@ def test_a_shape_that_leaves_the_volume_is_closed_at_its_faces():
     assert mesh.is_watertight
     assert mesh.volume == pytest.approx(0.8 * 2 * 2, rel=1e-3)
     assert np.abs(mesh.vertices).max() == pytest.approx(1, abs=1e-3)
+
+
+def leaf(size, place):
+    return translated(box(size), place)
+
+
+def test_nothing_of_a_mesh_to_look_at_is_cut_off_and_its_cells_keep_their_size():
+    """A seat whose leg goes on through the cube's side, as a code's may: flat there in one mesh, whole in the other."""
+    shape = union(leaf((1, 0.2, 1), (0, 0, 0)), leaf((0.2, 1.15, 0.2), (0.1, -0.575, 0)))
+    cut, whole = extract_mesh(shape, 64), extract_whole(shape, 64)
+    assert cut.bounds[0][1] == pytest.approx(-1, abs=1e-3) and whole.bounds[0][1] == pytest.approx(-1.15, abs=0.016)
+    assert whole.is_watertight and whole.volume - cut.volume == pytest.approx(0.15 * 0.2**2, rel=0.15)
+    inside = [mesh.vertices[np.abs(mesh.vertices).max(axis=1) < 0.95] for mesh in (cut, whole)]
+    np.testing.assert_allclose(*(part[np.lexsort(part.round(4).T)] for part in inside), atol=1e-5)
+
+
+def test_a_mesh_to_look_at_of_a_shape_within_the_cube_is_the_one_that_is_measured():
+    counted = Counted(torus(0.6, 0.2))
+    once, alone = extract_whole(counted, 48), Counted(torus(0.6, 0.2))
+    assert np.array_equal(once.vertices, extract_mesh(alone, 48).vertices) and counted.points == alone.points
+
+
+def test_what_never_ends_is_closed_by_the_widest_cube():
+    mesh = extract_whole(box((0.8, 40, 0.8)), 32)
+    assert mesh.is_watertight and mesh.extents[1] == pytest.approx(3, abs=1e-2)
+    with pytest.raises(EmptyShape):
+        extract_whole(translated(sphere(0.1), (0, 1.3, 0)), 32)
+
+
+def test_phantoms_are_the_area_outside_the_unit_sphere():
+    """All shapes lie within it; a plate at a side of the cube does not, nor does a leg that goes through one."""
+    ball, plate = sphere(0.5), leaf((0.8, 0.2, 0.8), (0, -1.05, 0))  # to 0.05 within the cube
+    corner = leaf((0.2, 0.2, 0.2), (0.8, 0.8, 0.8))
+    of_ball = 4 * np.pi * 0.5**2
+    assert share_outside(extract_whole(ball, 48)) == 0
+    assert share_outside(extract_whole(union(ball, corner), 48)) == pytest.approx(
+        0.24 / (of_ball + 0.24), rel=0.15
+    )  # cut corners
+    within = 2 * np.pi * (1 - 0.95) * 1  # of the plate's upper side, inside the sphere: a disc of radius 0.31
+    area = 2 * 0.8**2 + 4 * 0.8 * 0.2
+    expected = (area - within) / (of_ball + area)
+    assert share_outside(extract_whole(union(ball, plate), 96)) == pytest.approx(expected, rel=0.05)
+    assert 0 < share_outside(extract_mesh(union(ball, plate), 96)) < expected  # the tables see it to the cube's side
+    assert share_outside(extract_whole(box((0.2, 2.3, 0.2)), 64)) == pytest.approx(0.15 / 1.15, abs=0.04)
+
+
+def tube(outer, thickness):
+    """A hollow cylinder of height 1, open at both ends."""
+
+    def sdf(points):
+        across = np.abs(np.hypot(points[:, 0], points[:, 2]) - outer + thickness / 2) - thickness / 2
+        both = np.stack([across, np.abs(points[:, 1]) - 0.5], axis=1)
+        return np.minimum(both.max(axis=1), 0) + np.linalg.norm(np.maximum(both, 0), axis=1)
+
+    return sdf
+
+
+def frame_of_rods(thickness):
+    """A seat on four legs with a back of three spindles, as thin as chairs have them, amid the nodes of 64 cells."""
+    rods = [leaf((thickness, 0.8, thickness), (x, -0.4, z)) for x in (-0.359, 0.36) for z in (-0.359, 0.361)]
+    rods += [leaf((thickness, 0.7, thickness), (x, 0.35, 0.361)) for x in (-0.359, 0.016, 0.36)]
+    return union(leaf((0.85, 0.081, 0.85), (0.003, 0.002, 0.001)), *rods)
+
+
+@pytest.mark.parametrize("shape", [tube(0.5, 0.07), torus(0.6, 0.04), frame_of_rods(0.07)])
+def test_parts_of_two_cells_of_the_tables_grid_are_measured_as_on_a_finer_one(shape):
+    """Two cells of 64 are 0.0625. Chamfer x 1000 between the two meshes is hardly more than between samples of one."""
+    draws = [(64, 0), (128, 0), (128, 1)]
+    meshes = {cells: extract_mesh(shape, cells, lipschitz=1) for cells in (64, 128)}
+    coarse, fine, again = (sample_mesh(meshes[cells], 10_000, np.random.default_rng(seed))[0] for cells, seed in draws)
+    grid, floor = (1000 * chamfer_distance(points, again) for points in (coarse, fine))
+    assert abs(grid - floor) < 0.02
+
+
+def test_rods_thinner_than_a_cell_are_there_on_the_finer_grid_alone():
+    """As thick as a cell of 128 is wide, a rod holds nodes wherever it stands; of 64, it is chance which are seen."""
+    rods = frame_of_rods(0.0157)
+    low, high = extract_mesh(rods, 128, lipschitz=1).bounds[:, 1]
+    assert low == pytest.approx(-0.8, abs=0.02) and high == pytest.approx(0.7, abs=0.02)
+    assert extract_mesh(rods, 64, lipschitz=1).extents[1] < 0.2  # the seat alone
 
 
 def test_a_function_that_is_inside_everywhere_fills_the_volume():

@@ -62,7 +62,7 @@ def reconstruct(
     mask: PictureLike | None = None,
     rectangle: Sequence[int] | None = None,
     phase: str = "auto",
-    resolution: int = 96,
+    resolution: int = 128,
     device: str = "cpu",
 ) -> PhotoReconstruction:
     """The mesh that the trained networks see in one picture of a chair, a sofa or an airplane.
@@ -75,7 +75,7 @@ def reconstruct(
             object is searched for.
         rectangle: Left, top, right, bottom in pixels: all outside of it is background.
         phase: Which encoder, by its folder in the run; "auto" is the best one there.
-        resolution: Grid cells along each side.
+        resolution: Grid cells along each side of the cube [-1, 1]^3.
         device: cpu or cuda.
 
     Returns:

@@ -28,9 +28,10 @@ class Bench:
     collection: Collection
     categories: tuple[str, ...]
     device: str = "cpu"
-    resolution: int = 64  # grid cells along each side when a mesh is extracted
+    resolution: int = 64  # grid cells along each side of a mesh that is measured
     seed: int = 0
     jobs: int = 1  # processes that the work on one category may take on a CPU
+    shown_resolution: int = 128  # grid cells along each side of a mesh that is looked at
 
     @classmethod
     def open(
@@ -43,6 +44,7 @@ class Bench:
         resolution: int = 64,
         seed: int = 0,
         prepared: bool = True,
+        shown_resolution: int = 128,
     ) -> "Bench":
         """The bench that a chapter's parameters ask for.
 
@@ -52,9 +54,10 @@ class Bench:
             category: One by its name, or "all" that the source has.
             source: Another source of shapes than that of `data`.
             device: auto, cpu or cuda.
-            resolution: Grid cells along each side when a mesh is extracted.
+            resolution: Grid cells along each side of a mesh that is measured.
             seed: Of all randomness.
             prepared: Whether shapes that are missing are prepared; otherwise nothing is written.
+            shown_resolution: Grid cells along each side of a mesh that is looked at.
 
         Raises:
             StoreError: The folder's shapes are of another source, or the source has none of the category.
@@ -64,7 +67,8 @@ class Bench:
         where = training_device(device)
         collection, categories = open_categories(beside(str(data), source), category, source, prepared)
         jobs = cores_each(categories, where)
-        return cls(Path(beside(str(runs), source)), collection, tuple(categories), str(where), resolution, seed, jobs)
+        place = Path(beside(str(runs), source))
+        return cls(place, collection, tuple(categories), str(where), resolution, seed, jobs, shown_resolution)
 
     def of(self, category: str) -> "Bench":
         """The same bench for one category."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import NO_VIEW, POINTS, Case, attempt, case_rng, evaluate_reconstruction
 from tpl.files import digest, write_file
-from tpl.geometry.marching import EmptyShape, extract_mesh
+from tpl.geometry.marching import EmptyShape, extract_mesh, extract_whole
 from tpl.inference import encode, to_raw
 from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
@@ -77,8 +77,11 @@ class Trained:
         frame: Normalization = NO_SHAPE,
         step: int = -1,
         method: str = LEARNT,
+        measured: bool = False,
     ) -> trimesh.Trimesh:
         """The mesh of a code, in the raw frame.
+
+        One to look at is finer than one that is measured, and whole: `extract_whole`.
 
         Args:
             latent: The code.
@@ -86,13 +89,15 @@ class Trained:
             step: Which step of the warp to stop after; -1 is the last.
             method: Where the code comes from: an arm's codes mean something to its own decoder alone. What is no arm
                 has codes of phase 1.
+            measured: Whether it is the mesh that the tables' protocol measures, on its grid, in the cube [-1, 1]^3.
 
         Raises:
             EmptyShape: The decoded function has no surface.
             RunError: The method is an arm that is not trained.
         """
         sdf = self.decoder(method).shape(latent, step)
-        return to_raw(self._kept_mesh(sdf, self.weights(method), latent.cpu().numpy().tobytes(), step), frame)
+        key = (self.weights(method), latent.cpu().numpy().tobytes(), step)
+        return to_raw(self._kept_mesh(sdf, measured, *key), frame)
 
     def template(self, method: str = LEARNT, ambient: Float[Tensor, " ambient"] | None = None) -> trimesh.Trimesh:
         """The mesh of a decoder's template alone, without any warp; raises as `decode`.
@@ -103,7 +108,7 @@ class Trained:
         """
         sdf = self.decoder(method).template_shape(ambient)
         cut = [] if ambient is None else [ambient.cpu().numpy().tobytes()]
-        return to_raw(self._kept_mesh(sdf, self.weights(method), "template", *cut), NO_SHAPE)
+        return to_raw(self._kept_mesh(sdf, False, self.weights(method), "template", *cut), NO_SHAPE)
 
     def encode(self, method: str, images: UInt8[np.ndarray, "views h w 3"]) -> Float[Tensor, "views dim"]:
         """The codes that the encoder of an arm sees in images; raises as `decode`."""
@@ -129,11 +134,13 @@ class Trained:
             folder = self.bench.folder / self.methods[method].folder
             raise RunError(f"no finished training in {folder}: run its chapter or `tpl train` first")
 
-    def _kept_mesh(self, sdf: Callable, weights: str, *key: Any) -> trimesh.Trimesh:
+    def _kept_mesh(self, sdf: Callable, measured: bool, *key: Any) -> trimesh.Trimesh:
+        extract = extract_mesh if measured else extract_whole
+        resolution = self.bench.resolution if measured else self.bench.shown_resolution
         code = code_digest("tpl.geometry.marching", "tpl.models.implicit")
-        path = self.bench.shelf / "meshes" / f"{digest(code, weights, self.bench.resolution, *key)}.npz"
+        path = self.bench.shelf / "meshes" / f"{digest(code, measured, resolution, *key)}.npz"
         if not path.exists():
-            mesh = extract_mesh(sdf, self.bench.resolution)
+            mesh = extract(sdf, resolution)
             arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
             write_file(path, lambda file: np.savez(file, **arrays))
         with np.load(path) as arrays:
@@ -162,7 +169,7 @@ def score_codes(trained: Trained, asked: Sequence[Asked]) -> pd.DataFrame:
         for shape, view, method, latent in asked:
             frame, points, normals = truths[shape.id]
             case = Case(shape.category, shape.split, shape.id, shape.family, view, method)
-            made = attempt(functools.partial(trained.decode, latent, frame, method=method))
+            made = attempt(functools.partial(trained.decode, latent, frame, method=method, measured=True))
             rng = case_rng(bench.seed, shape.id, view, method)
             rows.append(evaluate_reconstruction(case, made.result, points, normals, rng, made.seconds))
         protocol = f"{POINTS} points, raw units, grid {bench.resolution}"

@@ -51,7 +51,7 @@ def measure_category(bench: Bench, method: str, split: str = "test") -> Path:
     rows = []
     for shape, code in zip(shapes, trained.encode(method, views), strict=True):
         truth, normalization = shape.load(), store.read_normalization(shape)
-        made = attempt(partial(trained.decode, code, normalization, method=method)).result
+        made = attempt(partial(trained.decode, code, normalization, method=method, measured=True)).result
         for protocol in PROTOCOLS:
             distance, reason = np.nan, ""  # a failure is a row with its reason, as in the evaluation
             if isinstance(made, Exception):
