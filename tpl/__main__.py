@@ -250,7 +250,7 @@ def reconstruct(
         resolution: Grid cells along each side.
     """
     from tpl import photos
-    from tpl.geometry.marching import share_outside
+    from tpl.geometry.whole import share_outside
 
     check_writable(output)
     if preview and preview.suffix.lower() not in (".png", ".jpg", ".jpeg"):

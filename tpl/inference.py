@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor
 
 from tpl.dataset.batches import SDFBatch, SDFTable
-from tpl.geometry.marching import extract_whole
+from tpl.geometry.whole import extract_whole
 from tpl.losses import curriculum_l1
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate, Encoder

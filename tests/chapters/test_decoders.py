@@ -8,7 +8,7 @@ import torch
 from tpl.chapters.decoders import compare, remembered, seeds_table, sheet, sheet_grid, template_slices, train
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
-from tpl.geometry.marching import extract_whole
+from tpl.geometry.whole import extract_whole
 from tpl.study.bench import Bench
 from tpl.study.methods import OUR_PHASE_1, PHASE_1
 from tpl.study.trained import NO_SHAPE, Trained, score_training_shapes

@@ -10,12 +10,11 @@ from tpl.geometry.marching import (
     evaluate,
     extract_mesh,
     extract_meshes,
-    extract_whole,
     remove_floaters,
     sample_mesh,
-    share_outside,
 )
 from tpl.geometry.primitives import box, sphere, torus, translated, union
+from tpl.geometry.whole import extract_whole, share_outside
 from tpl.metrics import chamfer_distance
 
 

@@ -13,8 +13,9 @@ from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.rows import POINTS
 from tpl.files import digest
-from tpl.geometry.marching import EmptyShape, extract_mesh, extract_whole, sample_mesh, share_outside
+from tpl.geometry.marching import EmptyShape, extract_mesh, sample_mesh
 from tpl.geometry.primitives import box, sphere, translated, union
+from tpl.geometry.whole import extract_whole, share_outside
 from tpl.inference import to_raw
 from tpl.look.plotting import CLAY, position_colors
 from tpl.metrics import chamfer_distance

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from tpl.files import digest, write_file
-from tpl.geometry.marching import share_outside
+from tpl.geometry.whole import share_outside
 from tpl.look.plotting import CLAY, INK, Picture, plot_triplets, position_colors
 from tpl.look.scenes import Scene, mesh_scene
 from tpl.meshes import Normalization

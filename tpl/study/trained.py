@@ -19,7 +19,8 @@ from torch import Tensor
 from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import NO_VIEW, POINTS, Case, attempt, case_rng, evaluate_reconstruction
 from tpl.files import digest, write_file
-from tpl.geometry.marching import EmptyShape, extract_mesh, extract_whole
+from tpl.geometry.marching import EmptyShape, extract_mesh
+from tpl.geometry.whole import extract_whole
 from tpl.inference import encode, to_raw
 from tpl.meshes import Normalization
 from tpl.metrics import sampling_floor
@@ -137,7 +138,7 @@ class Trained:
     def _kept_mesh(self, sdf: Callable, measured: bool, *key: Any) -> trimesh.Trimesh:
         extract = extract_mesh if measured else extract_whole
         resolution = self.bench.resolution if measured else self.bench.shown_resolution
-        code = code_digest("tpl.geometry.marching", "tpl.models.implicit")
+        code = code_digest("tpl.geometry.whole", "tpl.models.implicit")
         path = self.bench.shelf / "meshes" / f"{digest(code, measured, resolution, *key)}.npz"
         if not path.exists():
             mesh = extract(sdf, resolution)
