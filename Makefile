@@ -40,7 +40,7 @@ real: $(READY) # after `make book`; fetches about 0.9 GB, then an hour or so on 
 appendix: $(READY) # 5 to 15 minutes on 2 cores in profile quick
 	$(BIN)/python -m tpl run 01 A_paper_and_code --profile $(PROFILE) -p measure true
 
-ingredients: $(READY) # after `make book`: twelve encoders, about 15 minutes on 2 cores in profile quick
+ingredients: $(READY) # after `make book`: twelve encoders, 30 to 40 minutes on 2 cores in profile quick
 	$(BIN)/python -m tpl run 04 --profile $(PROFILE) -p measure true
 
 site: $(READY) # of the published run, book/executed: seconds, and nothing is computed
