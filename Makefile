@@ -4,6 +4,7 @@
 #   make test      environment, checks and tests
 #   make real      the open collection of real shapes: fetched, trained on, judged; chapters 01, 07 and 12 show it then
 #   make appendix  appendix A with its trainings, which `make book` leaves out; they stay, and `make book` shows them then
+#   make ingredients  chapter 04 with our encoder trained without each of its ingredients, in the same way
 #
 # PYTHON names the interpreter that makes the environment; PROFILE the folder of book/profiles that the chapters run with.
 
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book standard real appendix site test check bench format lab pair lock clean
+.PHONY: help book standard real appendix ingredients site test check bench format lab pair lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,6 +39,9 @@ real: $(READY) # after `make book`; fetches about 0.9 GB, then an hour or so on 
 
 appendix: $(READY) # 5 to 15 minutes on 2 cores in profile quick
 	$(BIN)/python -m tpl run 01 A_paper_and_code --profile $(PROFILE) -p measure true
+
+ingredients: $(READY) # after `make book`: twelve encoders, 30 to 40 minutes on 2 cores in profile quick
+	$(BIN)/python -m tpl run 04 --profile $(PROFILE) -p measure true
 
 site: $(READY) # of the published run, book/executed: seconds, and nothing is computed
 	$(BIN)/python -m tpl site

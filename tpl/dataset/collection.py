@@ -22,7 +22,7 @@ class CollectionConfig(SourceOptions):
     source: str = "procedural"  # or several, joined by "+"
     train: PositiveInt = 256
     coded: PositiveInt = 224  # so many of the training shapes take part in phase 1 and get a code
-    validation: NonNegativeInt = 8
+    validation: NonNegativeInt = 40
     test: NonNegativeInt = 16
     # More training shapes, kept small: no code of phase 1, few samples, the same views. Our encoder learns from them.
     small: NonNegativeInt = 0

@@ -41,23 +41,36 @@ def embed_category(bench: Bench, config: EmbeddingConfig, name: str = PHASE_1) -
     return folder
 
 
-def regress_category(bench: Bench, config: RegressionConfig, method: str = ENCODER) -> Path:
+def regress_category(
+    bench: Bench, config: RegressionConfig, method: str = ENCODER, split: str = "", folder: str = ""
+) -> Path:
     """Phase 2 on top of the phase 1 that the method stands on; returns its folder.
 
-    The plain objective sees the shapes that have a code; with `sdf_weight` above 0 all training shapes take part, the
-    small ones, too. The encoder's image size is the collection's and the length of its codes that of phase 1's.
+    The encoder's image size is the collection's and the length of its codes that of phase 1's.
+
+    Args:
+        bench: Of the category.
+        config: Its objective says what is seen.
+        method: Names the phase 1 and the run folder.
+        split: Other training shapes than `seen_split` says, those with a code among them.
+        folder: Another run folder within the category's: for a trial that is no method of the tables.
     """
     phase_1 = bench.run(ENCODERS[method].decoder)
     embedding = load_embedding(phase_1.path, bench.device)
     sizes = {"image_size": bench.collection.config.prepare.image_size, "latent_dim": embedding.codes.shape[1]}
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update=sizes)})
-    shapes, store = bench.shapes("seen" if config.sdf_weight else "coded"), bench.store
+    shapes, store = bench.shapes(split or seen_split(config)), bench.store
     views = ViewTable.read(shapes, store, bench.device, poses=config.camera_weight > 0)
     table = SDFTable.read(shapes, store, bench.device, config.cross_share > 0) if config.sdf_weight else None
-    folder = bench.folder / ENCODERS[method].folder
+    result, label = bench.folder / (folder or ENCODERS[method].folder), f"{bench.category}, {folder or method}"
     data = f"{store.fingerprint(shapes, cross=table is not None)}-{phase_1.digest()}"
-    train_regression(embedding, views, table, config, folder, data, label=f"{bench.category}, {method}", progress=False)
-    return folder
+    train_regression(embedding, views, table, config, result, data, label=label, progress=False)
+    return result
+
+
+def seen_split(config: RegressionConfig) -> str:
+    """The shapes whose views phase 2 sees: those with a code; with `sdf_weight` above 0 all, the small ones, too."""
+    return "seen" if config.sdf_weight else "coded"
 
 
 def end_to_end_category(bench: Bench, config: EndToEndConfig, method: str = END_TO_END, folder: str = "") -> Path:

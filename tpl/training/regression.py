@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from tpl.dataset.batches import (
@@ -83,6 +83,10 @@ class RegressionConfig(VariedViews):
     cross_share: float = Field(default=0.4, ge=0, lt=1)
     truncation: float = Field(default=0.1, gt=0)
     camera_weight: NonNegativeFloat = 0.0  # ours: of the error in the camera's numbers, where the encoder names them
+    total_steps: NonNegativeInt = 0  # so many steps, however many shapes are seen; 0: the epochs
+
+    def steps(self, shapes: int, at_once: int) -> int:
+        return self.total_steps or super().steps(shapes, at_once)
 
 
 class RegressionRun(NamedTuple):
