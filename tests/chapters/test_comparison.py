@@ -43,6 +43,15 @@ SCORES = {
 }
 
 
+def test_a_method_that_is_told_the_camera_is_never_called_the_best():
+    told, alone = "our encoder, refined, camera known", "our encoder, refined"
+    summary = summarize(table(**{alone: [2.0, 4.0], told: [1.0, 3.0]}))
+    made = comparison_table(summary, {"chairs": 0.00002}).set_index("method")["chairs mean"]
+    assert set(made[unbroken(alone)]) == {"**3.00**"} and set(made[unbroken(told)]) == {"2.00"}
+    (sentence,) = conclusions(summary, compare_pairs(pd.DataFrame({"method": []}), []), alone)
+    assert f"the smallest mean in the fixed view is that of *{alone}* (3.00)" in sentence and told not in sentence
+
+
 def test_the_comparison_has_the_layout_of_the_papers_table_and_marks_the_best_of_each_view():
     made = comparison_table(summarize(table(**SCORES)), {"chairs": 0.00002})
     assert list(made.columns) == ["method", "view", "chairs mean", "chairs median"]

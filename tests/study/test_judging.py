@@ -21,8 +21,10 @@ from tpl.geometry.marching import extract_mesh, extract_meshes
 from tpl.inference import OracleConfig, encode, fit_codes, to_raw
 from tpl.models import DeepImplicitTemplateConfig
 from tpl.models.encoder import WeightsUnavailable, resnet18_trunk
+from tpl.refinement import RefinementConfig, to_poses
+from tpl.settings import SettingsError
 from tpl.study.bench import Bench
-from tpl.study.exam import Answer, Gallery, split_views
+from tpl.study.exam import Answer, Exam, Gallery, split_poses, split_views
 from tpl.study.judging import evaluate_category, surface_normals
 from tpl.study.methods import (
     ENCODER,
@@ -34,7 +36,10 @@ from tpl.study.methods import (
     ORACLE_RETRIEVAL,
     OUR_ENCODER,
     OUR_PHASE_1,
+    OUR_REFINED,
+    OUR_REFINED_KNOWN,
     PAPERS_ORACLE_CODE,
+    REFINED,
     RIVALS,
     EndToEnd,
     Method,
@@ -132,6 +137,77 @@ def test_each_row_stands_on_its_own_decoder(experiment):
         again = evaluate_reconstruction(case, mesh, bench.store.read_surface(shape), None, rng)["chamfer"]
         judged = rows[(rows.method == method) & (rows.shape_id == shape.id)].chamfer.iloc[0]
         assert judged == pytest.approx(again, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def with_cameras(experiment, tmp_path_factory):
+    """The same experiment, its own encoder with a head for the camera."""
+    runs = tmp_path_factory.mktemp("with_cameras")
+    for name in ("embedding", "our_embedding"):
+        shutil.copytree(experiment[0].folder / name, runs / "sofas" / name)
+    bench = replace(experiment[0], runs=runs)
+    sizes = dict(width=8, camera=True)
+    config = regression_config(encoder=sizes, camera_weight=0.3, views_per_batch=3, epochs=4, precision="fp32")
+    regress_category(bench, config, OUR_ENCODER)
+    return bench
+
+
+@pytest.fixture(scope="module")
+def refined(with_cameras):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, method in REFINED.items():
+            config = method.config.model_copy(update=dict(steps=3, camera_steps=2, rays=32, turns=()))
+            patch.setitem(REFINED, name, replace(method, config=config))
+            patch.setitem(METHODS, name, REFINED[name])
+        yield evaluate_category(with_cameras, oracle=ORACLE, draws=2)
+
+
+def test_a_refined_encoder_answers_every_view_and_says_how_long_it_took(refined):
+    rows = read_results(refined)
+    assert {OUR_REFINED, OUR_REFINED_KNOWN} == {name for name in set(rows.method) if "refined" in name}
+    for name in REFINED:
+        of_method = rows[rows.method == name]
+        assert list(of_method["view"]) == ["fix", "rnd0", "rnd1"] * 2
+        assert (of_method.seconds > rows[rows.method == OUR_ENCODER].seconds.min()).all()
+
+
+def test_what_a_refinement_depends_on_is_in_the_key(refined, with_cameras):
+    settings = json.loads(refined.with_suffix(".json").read_text())["refinement"]
+    assert settings[OUR_REFINED]["steps"] == 3 and settings[OUR_REFINED_KNOWN]["camera_known"]
+
+
+def test_the_row_that_knows_the_camera_says_so_in_its_name():
+    assert [name for name, method in METHODS.items() if method.told_more] == [OUR_REFINED_KNOWN]
+    assert OUR_REFINED_KNOWN == f"{OUR_REFINED}, camera known"
+    assert RefinementConfig() == REFINED[OUR_REFINED].config
+
+
+def test_only_an_encoder_that_names_cameras_is_refined(experiment, with_cameras):
+    def asked(bench):
+        arms = {OUR_ENCODER: ENCODERS[OUR_ENCODER].load(bench.folder)}
+        shapes = bench.shapes("test")
+        return Exam(bench, bench.collection, shapes, *split_views(shapes, bench.store, 1, 0), ORACLE, arms, OUR_ENCODER)
+
+    blind, seeing = asked(experiment[0]), asked(with_cameras)
+    for method in REFINED.values():
+        assert method.can_answer(seeing)
+        assert not method.can_answer(blind) and not method.can_answer(replace(seeing, arms={}))
+    with pytest.raises(SettingsError, match="names no cameras"):
+        next(REFINED[OUR_REFINED].answer(blind))
+
+
+def test_poses_are_those_of_the_views_that_are_asked(experiment):
+    bench = experiment[0]
+    shapes, store = bench.shapes("test"), bench.store
+    views, _ = split_views(shapes, store, 2, 0)
+    poses = split_poses(shapes, store, 2, 0).unflatten(0, views.shape[:2])
+    for shape, of_shape, its_poses in zip(shapes, views, poses, strict=True):
+        for image, pose in zip(of_shape, its_poses, strict=True):
+            known = [
+                view for kind in ("fixed", "easy", "hard") for view in zip(*store.read_views(shape, kind), strict=True)
+            ]
+            (camera,) = [camera for view, camera in known if np.array_equal(view, image)]
+            torch.testing.assert_close(to_poses([camera], [store.read_normalization(shape)])[0], pose)
 
 
 def test_without_our_encoder_the_oracle_is_of_the_papers_decoder_and_named_once(experiment, tmp_path):

@@ -22,7 +22,6 @@ from tpl.refinement.silhouettes import (
     Look,
     Outlines,
     distances_at,
-    intersection_over_union,
     look_along,
     look_closer,
     outline_errors,
@@ -59,12 +58,11 @@ class RefinementConfig(BaseModel):
 
 
 class Fit(NamedTuple):
-    """Codes and poses, and how well their outlines agree with the images'."""
+    """Codes and poses, and how far their outlines are from the images'."""
 
     codes: Float[Tensor, "views dim"]
     poses: Poses
     error: Float[Tensor, " views"]  # pixels, mean over rays that are mostly near the outline
-    iou: Float[Tensor, " views"]  # of the silhouettes
 
 
 class Refined(NamedTuple):
@@ -72,7 +70,7 @@ class Refined(NamedTuple):
 
     before: Fit
     after: Fit
-    seconds: float  # of the fit, all views together; judging it by `iou` is not counted
+    seconds: float  # all views together
 
 
 class Bundle(NamedTuple):
@@ -108,7 +106,7 @@ class Problem:
     """
 
     def __init__(self, field: Field, covered: Float[Tensor, "views size size"], config: RefinementConfig):
-        self.field, self.covered, self.config = field, covered, config
+        self.field, self.config = field, config
         self.outlines = Outlines(covered, config.near_share)
         self.generator = torch.Generator().manual_seed(config.seed)
 
@@ -141,11 +139,6 @@ class Problem:
                 self.look_closer(bundle, codes, poses)
             return self.errors(bundle, codes, poses)
 
-    def overlap(self, codes: Tensor, poses: Tensor) -> Tensor:
-        """Intersection over union of each view's silhouette and the image's."""
-        distances = silhouettes(self.field, codes, poses, self.outlines.size)
-        return intersection_over_union(0.5 - distances, self.covered)
-
 
 def refine(
     field: Field,
@@ -169,7 +162,7 @@ def refine(
         config: Steps, rays and weights.
 
     Raises:
-        RefinementError: A view has no outline.
+        NoOutline: A view has none.
     """
     config = config or RefinementConfig()
     codes, poses = codes.detach(), poses.detach().to(codes)
@@ -183,9 +176,13 @@ def refine(
         better = (new_error < error)[:, None]
         kept_codes, kept_poses = torch.where(better, new_codes, codes), torch.where(better, new_poses, poses)
         seconds = time.perf_counter() - began
-        before = Fit(codes, poses, error, problem.overlap(codes, poses))
-        after = Fit(kept_codes, kept_poses, error.minimum(new_error), problem.overlap(kept_codes, kept_poses))
-    return Refined(before, after, seconds)
+    return Refined(Fit(codes, poses, error), Fit(kept_codes, kept_poses, error.minimum(new_error)), seconds)
+
+
+def outlines(field: Field, fit: Fit, size: int) -> Float[Tensor, "views {size} {size}"]:
+    """The silhouettes of a fit, as `silhouettes` has them; a decoder is left as it is."""
+    with _frozen(field):
+        return silhouettes(field, fit.codes, fit.poses, size)
 
 
 def _descend(problem: Problem, codes: Tensor, poses: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,6 +41,10 @@ POINTS_AT_ONCE = 16_384
 """That a field is asked for without a gradient: larger blocks fall out of a CPU's cache."""
 
 
+class NoOutline(RefinementError):
+    """An image that shows nothing, or nothing but the shape."""
+
+
 def coverage(images: UInt8[np.ndarray, "views height width 3"], size: int) -> Float[Tensor, "views {size} {size}"]:
     """The share of each pixel that a shape covers, in images on white, scaled to `size` pixels a side by areas.
 
@@ -48,14 +52,15 @@ def coverage(images: UInt8[np.ndarray, "views height width 3"], size: int) -> Fl
     are not white are covered.
 
     Raises:
-        RefinementError: An image is not square, or white all over.
+        RefinementError: An image is not square.
+        NoOutline: An image is white all over.
     """
     if images.shape[1] != images.shape[2]:
         raise RefinementError(f"images of {images.shape[2]} x {images.shape[1]} pixels are no views: make them square")
     ink = 1 - torch.from_numpy(images.min(axis=3)).float() / 255
     drawn = ink > 0.02
     if not drawn.any(dim=(1, 2)).all():
-        raise RefinementError("an image is white all over: there is no outline to fit; leave it out")
+        raise NoOutline("an image is white all over: there is no outline to fit; leave it out")
     around = F.max_pool2d(ink[:, None], 3, 1, 1)[:, 0]
     beside_white = F.max_pool2d((~drawn)[:, None].float(), 3, 1, 1)[:, 0] > 0
     covered = torch.where(drawn, torch.where(beside_white, ink / around.clamp_min(0.02), 1), 0)
@@ -85,14 +90,14 @@ class Outlines:
                 square around the silhouette, a quarter larger.
 
         Raises:
-            RefinementError: A view shows nothing, or nothing but the shape.
+            NoOutline: A view shows nothing, or nothing but the shape.
         """
         self.covered, self.size = covered, covered.shape[1]
         inside = F.max_pool2d(covered[:, None], 2 * REACH + 1, 1, REACH)[:, 0] > 0.5
         outside = F.max_pool2d(1 - covered[:, None], 2 * REACH + 1, 1, REACH)[:, 0] > 0.5
         near = (inside & outside).flatten(1).double()
         if not near.any(dim=1).all():
-            raise RefinementError("an image without an outline cannot be fitted: leave it out")
+            raise NoOutline("an image without an outline cannot be fitted: leave it out")
         wide = _surrounding_squares(covered > 0.5).flatten(1).double()
         weights = near_share * near / near.sum(dim=1, keepdim=True)
         weights += (1 - near_share) * wide / wide.sum(dim=1, keepdim=True)

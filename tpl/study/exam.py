@@ -17,6 +17,8 @@ from tpl.evaluation.retrieval import nearest_by_code, nearest_by_pixels, nearest
 from tpl.evaluation.rows import Attempt, attempt, random_views
 from tpl.inference import OracleConfig, Reconstructor, encode
 from tpl.meshes import clean_mesh
+from tpl.refinement import Poses, to_poses
+from tpl.rendering import Camera
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
 
@@ -70,6 +72,11 @@ class Exam:
     def codes(self) -> dict[str, Float[Tensor, "all dim"]]:
         """What each encoder sees in all views."""
         return {method: encode(arm.encoder, self.flat) for method, arm in self.arms.items()}
+
+    @cached_property
+    def poses(self) -> Poses:
+        """From where all views were taken, in float64: the answer to what a method does not know."""
+        return split_poses(self.shapes, self.judged.store, len(self.names) - 1, self.bench.seed)
 
     @cached_property
     def best_codes(self) -> Float[np.ndarray, "all dim"]:
@@ -131,12 +138,21 @@ class Gallery:
 
 def split_views(shapes: list[Shape], store: Store, draws: int, seed: int) -> tuple[np.ndarray, list[str]]:
     """The images that methods are judged on: (shapes, 1 + draws, h, w, 3), and the views' names."""
-    images = []
-    for shape in shapes:
-        pool = np.concatenate([store.read_views(shape, kind)[0] for kind in ("easy", "hard")])
-        drawn = pool[random_views(shape.id, len(pool), draws, seed)]
-        images.append(np.concatenate([store.read_views(shape, "fixed")[0], drawn]))
+    images = [[image for image, _ in _asked(shape, store, draws, seed)] for shape in shapes]
     return np.stack(images), ["fix", *(f"rnd{draw}" for draw in range(draws))]
+
+
+def split_poses(shapes: list[Shape], store: Store, draws: int, seed: int) -> Poses:
+    """From where these images were taken, one after the other."""
+    asked = [(camera, shape) for shape in shapes for _, camera in _asked(shape, store, draws, seed)]
+    return to_poses([camera for camera, _ in asked], [store.read_normalization(shape) for _, shape in asked])
+
+
+def _asked(shape: Shape, store: Store, draws: int, seed: int) -> list[tuple[np.ndarray, Camera]]:
+    """The fixed view of a shape, then those that are drawn of the others."""
+    fixed, *others = (list(zip(*store.read_views(shape, kind), strict=True)) for kind in ("fixed", "easy", "hard"))
+    pool = [view for kind in others for view in kind]
+    return [*fixed, *(pool[place] for place in random_views(shape.id, len(pool), draws, seed))]
 
 
 def _try_what_is_seen(shape: Shape, store: Store) -> Attempt:

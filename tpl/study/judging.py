@@ -19,7 +19,7 @@ from tpl.shapes import Shape
 from tpl.source_code import MAKERS, code_digest
 from tpl.study.bench import Bench
 from tpl.study.exam import Answer, Exam, split_views
-from tpl.study.methods import ENCODER, ENCODERS, METHODS, RIVALS, TwoPhase, better_encoder, trained_methods
+from tpl.study.methods import ENCODER, ENCODERS, METHODS, REFINED, TwoPhase, better_encoder, trained_methods
 
 RETRIEVED = "retrieved"
 """Any method that answers with a training shape, where it does not matter which."""
@@ -83,7 +83,8 @@ def _key(
         "data": [judged.store.fingerprint(shapes, cross), bench.store.fingerprint(bench.shapes("seen"), cross)],
         "runs": {name: bench.run(ENCODERS[name].folder).digest() for name in names},
         "settings": [bench.resolution, draws, bench.seed, oracle.model_dump()],
-        "rivals": list(RIVALS),
+        "others": [name for name in METHODS if name not in ENCODERS],
+        "refinement": {name: method.config.model_dump() for name, method in REFINED.items()},
         "code": code_digest("tpl.study.judging", without=MAKERS),
     }
 

@@ -3,7 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from tpl.evaluation.rows import NO_VIEW, Attempt
 from tpl.geometry.marching import extract_meshes
 from tpl.inference import Reconstructor, fit_codes, mean_code
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.refinement import RefinementConfig, Start, refine_views, seen_in
 from tpl.study.exam import Answer, Exam
 from tpl.training import EmbeddingRun, load_embedding, load_end_to_end, load_regression
 
@@ -36,6 +37,11 @@ class Method(ABC):
 
     name: str  # in tables
     color: str = GREY  # one throughout the book: told apart in grey and by the colour-blind
+
+    @property
+    def told_more(self) -> bool:
+        """Whether it is told more of a view than the image: it may not be called the best beside those that are not."""
+        return False
 
     def can_answer(self, exam: Exam) -> bool:
         """Whether all that it needs is trained."""
@@ -113,6 +119,34 @@ class EndToEnd(Learnt):
     def load(self, place: Path, device: str = "cpu", embedding: EmbeddingRun | None = None) -> Reconstructor:
         run = load_end_to_end(place / self.folder, device)
         return Reconstructor(run.encoder, run.model, torch.zeros((0, run.model.config.latent_dim), device=device))
+
+
+@dataclass(frozen=True)
+class RefinedEncoder(Method):
+    """What an encoder sees, fitted to the outline in the image: single-view fitting by the encoder's own decoder."""
+
+    of: str = ""  # the encoder; it has a head for the camera
+    config: RefinementConfig = RefinementConfig()
+
+    @property
+    def told_more(self) -> bool:
+        return self.config.camera_known
+
+    def can_answer(self, exam: Exam) -> bool:
+        return self.of in exam.arms and exam.arms[self.of].encoder.config.camera
+
+    def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
+        arm, bench = exam.arms[self.of], exam.bench
+        start = seen_in(arm, exam.flat)
+        if self.config.camera_known:
+            start = start._replace(poses=exam.poses.to(start.codes))
+        for group in exam.groups:
+            views = exam.of_views(group)
+            of_group = Start(*(part[views] for part in start))
+            fit = refine_views(arm, exam.flat[views], of_group, self.config, bench.jobs)
+            each = fit.seconds / len(fit.after.codes)
+            made = decode(arm.model, fit.after.codes, bench.resolution, bench.jobs)
+            yield exam.by_shape([Answer(replace(attempt, seconds=attempt.seconds + each)) for attempt in made])
 
 
 class Retrieval(Method):
@@ -230,6 +264,12 @@ END_TO_END = "end to end"
 END_TO_END_CONTRASTIVE = "end to end (contrastive)"
 """The same from a trunk that has learnt which views show one object."""
 
+OUR_REFINED = "our encoder, refined"
+"""Code and camera that our encoder sees, fitted to the outline."""
+
+OUR_REFINED_KNOWN = "our encoder, refined, camera known"
+"""The same from the true camera and the true frame, which no photograph has: a bound, not a method for images."""
+
 NEAREST_PIXELS, NEAREST_CROPS = "nearest by pixels", "nearest by cropped pixels"
 NEAREST_CODE, NEAREST_CODED = "nearest by code", "nearest coded shape"
 ORACLE_RETRIEVAL, MEAN_SHAPE = "oracle retrieval", "mean shape"
@@ -254,6 +294,12 @@ ENCODERS = _by_name(
 )
 """The methods that are trained on images."""
 
+REFINED = _by_name(
+    RefinedEncoder(OUR_REFINED, "#000001", OUR_ENCODER),
+    RefinedEncoder(OUR_REFINED_KNOWN, "#000002", OUR_ENCODER, RefinementConfig(camera_known=True)),
+)
+"""What encoders see, fitted to the image: no training of their own, but seconds a view."""
+
 RIVALS = _by_name(
     PixelNeighbour(NEAREST_PIXELS, "#5cc0e0"),
     PixelNeighbour(NEAREST_CROPS, "#3b7f96", crop=True),
@@ -266,7 +312,7 @@ RIVALS = _by_name(
 )
 """What stands beside them: by phase 1 and the better of its encoders, so none of it needs a training of its own."""
 
-METHODS: dict[str, Method] = {**ENCODERS, **RIVALS}
+METHODS: dict[str, Method] = {**ENCODERS, **REFINED, **RIVALS}
 
 
 def method_color(method: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tpl.evaluation.rows import NO_VIEW
 from tpl.evaluation.summary import failures_as_worst, paired_difference
-from tpl.study.methods import MEAN_SHAPE, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, ORACLE_RETRIEVAL
+from tpl.study.methods import MEAN_SHAPE, METHODS, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, ORACLE_RETRIEVAL
 
 
 def comparison_table(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.DataFrame:
@@ -18,8 +18,8 @@ def comparison_table(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.D
         floors: The sampling floor of each category, in squared raw units.
 
     Returns:
-        A row a method and view, two columns a category, as text; among the methods that look at an image the smallest
-        of a column is bold, for each kind of view. The last row is the sampling floor.
+        A row a method and view, two columns a category, as text; among the methods that look at an image, and are told
+        no more than it, the smallest of a column is bold, for each kind of view. The last row is the sampling floor.
     """
     categories = list(dict.fromkeys(summary["category"]))
     keys = list(dict.fromkeys(zip(summary["method"], summary["view"], strict=True)))
@@ -28,7 +28,7 @@ def comparison_table(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.D
         rows = summary.loc[summary["category"] == category].set_index(["method", "view"])
         for column in ("mean", "median"):
             values = 1000 * rows[column].reindex(keys).to_numpy(dtype=float)
-            table[f"{category} {column}"] = _bold_smallest(values, [view for _, view in keys])
+            table[f"{category} {column}"] = _bold_smallest(values, keys)
     floor = {f"{category} mean": f"{1000 * floors[category]:.3f}" for category in categories}
     last = {column: floor.get(column, "") for column in table} | {"method": "sampling floor", "view": NO_VIEW}
     table = pd.concat([table, pd.DataFrame([last])], ignore_index=True)
@@ -40,10 +40,14 @@ def unbroken(words: str) -> str:
     return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _bold_smallest(values: np.ndarray, views: Sequence[str]) -> list[str]:
+def _told_more(method: str) -> bool:
+    return method in METHODS and METHODS[method].told_more
+
+
+def _bold_smallest(values: np.ndarray, keys: Sequence[tuple[str, str]]) -> list[str]:
     texts = _texts(values, 2)
-    for view in set(views) - {NO_VIEW}:
-        of_view = np.where([other == view for other in views], values, np.inf)
+    for view in {view for _, view in keys} - {NO_VIEW}:
+        of_view = np.where([other == view and not _told_more(method) for method, other in keys], values, np.inf)
         if np.nanmin(of_view) < np.inf:
             smallest = int(np.nanargmin(of_view))
             texts[smallest] = f"**{texts[smallest]}**"
@@ -152,7 +156,7 @@ def conclusions(summary: pd.DataFrame, differences: pd.DataFrame, best: str) -> 
 
 
 def _conclusion(category: object, rows: pd.DataFrame, differences: pd.DataFrame, best: str) -> str:
-    fix = rows.loc[rows["view"] == "fix"].sort_values(by="mean")
+    fix = rows.loc[(rows["view"] == "fix") & ~rows["method"].map(_told_more)].sort_values(by="mean")
     lead = fix.iloc[0]
     parts = [f"the smallest mean in the fixed view is that of *{lead['method']}* ({1000 * lead['mean']:.2f})"]
     if len(fix) > 1:
