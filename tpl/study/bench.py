@@ -31,6 +31,7 @@ class Bench:
     resolution: int = 64  # grid cells along each side when a mesh is extracted
     seed: int = 0
     jobs: int = 1  # processes that the work on one category may take on a CPU
+    kept_in: Path | None = None  # the shelf, where it is not in the folder of the runs
 
     @classmethod
     def open(
@@ -103,7 +104,7 @@ class Bench:
     @property
     def shelf(self) -> Path:
         """Where what was computed once is kept: meshes, scores, pictures."""
-        return self.runs / "shelf"
+        return self.kept_in or self.runs / "shelf"
 
     @property
     def store(self) -> Store:
