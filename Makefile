@@ -18,11 +18,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book standard real appendix ingredients site test check bench format lab pair lock clean
+.PHONY: help book standard long real appendix ingredients site test check bench format lab pair lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: standard site check bench format lab pair lock clean; see README.md'
+	@echo 'also: standard long site check bench format lab pair lock clean; see README.md'
 
 book: $(READY)
 	$(BIN)/python -m tpl run --profile $(PROFILE)
@@ -32,6 +32,14 @@ standard: $(READY) # a piece of profile standard, of 9 minutes: again and again 
 	$(BIN)/python -m tpl fetch open
 	$(BIN)/python -m tpl run --profile standard --minutes $(MINUTES)
 	$(BIN)/python -m tpl site --from runs/standard/book
+
+long: $(READY) # a piece of profile long, of 9 minutes: again and again until it says where the networks are
+	export TPL_DEADLINE=$$(( $$(date +%s) + 60 * $(MINUTES) )) && \
+	$(BIN)/python -m tpl prepare --profile long && \
+	$(BIN)/python -m tpl train our_embedding --profile long && \
+	$(BIN)/python -m tpl train our_encoder --profile long && \
+	$(BIN)/python -m tpl evaluate --profile long && \
+	$(BIN)/python -m tpl networks --profile long
 
 real: $(READY) # after `make book`; fetches about 0.9 GB, then an hour or so on 2 cores in profile quick
 	$(BIN)/python -m tpl fetch open

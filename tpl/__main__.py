@@ -12,7 +12,7 @@ import tyro
 from PIL import Image
 
 from tpl.book.book import DEFAULT_PROFILE, Book
-from tpl.book.commands import ROOT, Given, pair_chapters, publish_run, run, site, the_book
+from tpl.book.commands import ROOT, Given, networks, pair_chapters, publish_run, run, site, the_book
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
 from tpl.dataset.checking import check_collection, check_shapenet
@@ -20,7 +20,7 @@ from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_colle
 from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
-from tpl.errors import OutOfTime
+from tpl.errors import OutOfTime, check_time
 from tpl.files import beside, check_file, write_file
 from tpl.meshes import check_writable, write_mesh
 from tpl.settings import Preset, validated
@@ -210,6 +210,7 @@ def evaluate(
     asked = choose(book, "07", profile, given)
     bench = _bench(asked, profile, data, runs)
     oracle = {name: asked.values[f"oracle_{name}"] for name in ("iterations", "points", "rate")}
+    check_time("everything is trained")
     judge = functools.partial(
         evaluate_category,
         split=asked.values["split"],
@@ -227,7 +228,7 @@ def reconstruct(
     mask: Path | None = None,
     rectangle: tuple[int, int, int, int] | None = None,
     preview: Path | None = None,
-    runs: Path = Path("runs/quick"),
+    runs: Path | None = None,
     data: Path = Path("data/quick"),
     phase: Literal["auto", "encoder", "our_encoder", "end_to_end", "end_to_end_contrastive"] = "auto",
     resolution: int = 128,
@@ -244,7 +245,8 @@ def reconstruct(
         mask: A picture of the same size, bright where the object is.
         rectangle: Left, top, right and bottom of a box around the object, in pixels.
         preview: PNG or JPEG: the picture, its mask, and what the network sees.
-        runs: Folder of the run that trained the networks.
+        runs: Folder of the run that trained the networks; by default runs/quick, or where nothing is trained there the
+            networks that come with the book.
         data: Folder of the shapes that they were trained on, for the distance.
         phase: Which encoder, with the decoder that belongs to it; auto is the best two-phase one there is.
         resolution: Grid cells along each side.
@@ -267,6 +269,7 @@ def reconstruct(
     for note in photo.notes:
         print(f"note: {note}")
     print(f"mask: {photo.source}")
+    print(f"networks: {photos.find_networks(category, runs)}")
     encoder = photos.load_reconstructor(category, runs, phase).encoder
     for sentence in photos.sentences_of_distance(photo, data, category, encoder):
         print(f"distance {sentence}")
@@ -328,6 +331,7 @@ COMMANDS = {
     "site": site,
     "pair": pair_chapters,
     "publish": publish_run,
+    "networks": networks,
 }
 
 

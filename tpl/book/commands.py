@@ -1,5 +1,6 @@
-"""The commands of the book: run, site, pair, publish."""
+"""The commands of the book: run, site, pair, publish, networks."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import tyro
 
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.execution import run_chapters
+from tpl.book.hyperparameters import choose
 from tpl.book.pairs import pair
 from tpl.book.publishing import publish
 from tpl.book.site import build_site
@@ -82,8 +84,27 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     from tpl.chapters.intro import teaser
     from tpl.study.bench import Bench
     from tpl.study.methods import OUR_ENCODER
+    from tpl.study.networks import has_networks, origin, served
 
     picture = ROOT / "book" / "_static" / "teaser.png"
     bench = Bench.open(ROOT / "data" / profile, ROOT / "runs" / profile, device="cpu", prepared=False)
+    bench = served(bench, "committed" if all(map(has_networks, bench.categories)) else "run")
     teaser(bench, OUR_ENCODER, picture)
-    print(f"the picture of the README: {picture}")
+    print(f"the picture of the README: {picture}, by {origin(bench)}")
+
+
+def networks(profile: str = "long") -> None:
+    """Write a finished run's networks, in half precision, with cards and results, to book/executed/networks.
+
+    They are committed, and serve whoever has trained nothing yet.
+
+    Args:
+        profile: Which run; its chapter of tables, or `tpl evaluate`, has judged it on the test split.
+    """
+    from tpl.study.bench import Bench
+    from tpl.study.networks import commit_networks, origin
+
+    asked = choose(the_book(), "07", profile, {})
+    bench = Bench.open(asked.data, asked.runs, device="cpu", prepared=False)
+    folder = commit_networks(bench, profile)
+    print(f"{folder}: {origin(replace(bench, runs=folder))}")

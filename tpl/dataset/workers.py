@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
@@ -31,7 +31,7 @@ from typing import Any, BinaryIO, NamedTuple
 import cloudpickle
 from tqdm.auto import tqdm
 
-from tpl.errors import PlainError
+from tpl.errors import OutOfTime, PlainError, check_time
 
 TIMEOUT = 1800  # seconds of a call
 TRIES = 3  # of a call whose process dies
@@ -68,9 +68,16 @@ class Pool(NamedTuple):
 
         Returns:
             For each task its result, or `Lost` where the call raised, took too long, or its process died three times.
+
+        Raises:
+            OutOfTime: The time given is over; calls that were begun have ended.
         """
         if self.executor is None:
-            return [_attempt(function, task) for task in tqdm(tasks, desc=label, mininterval=1.0)]
+            results: list[Any] = []
+            for task in tqdm(tasks, desc=label, mininterval=1.0):
+                check_time(f"{len(results)} of {len(tasks)} {label} are done")
+                results.append(_attempt(function, task))
+            return results
         place = pickle.dumps((os.getcwd(), sys.path))
         futures: list[Future] = []
         waiting = threading.Semaphore(4 * self.size)  # a call may carry megabytes, so few of them wait at a time
@@ -82,6 +89,11 @@ class Pool(NamedTuple):
 
             for task in tasks:
                 waiting.acquire()
+                try:
+                    check_time(f"{len(futures)} of {len(tasks)} {label} are done")
+                except OutOfTime:
+                    wait(futures)
+                    raise
                 payload = place + cloudpickle.dumps((function, task))
                 futures.append(self.executor.submit(self.call, payload, self.timeout))
                 futures[-1].add_done_callback(finish)

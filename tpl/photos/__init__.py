@@ -3,7 +3,7 @@
 from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.distance import PhotoDistance, distance_to_training, sentences_of_distance, training_views
 from tpl.photos.framing import FRAMING, Photo, frame_photo, preview
-from tpl.photos.pipeline import PhotoReconstruction, load_reconstructor, prepare_photo, reconstruct
+from tpl.photos.pipeline import PhotoReconstruction, find_networks, load_reconstructor, prepare_photo, reconstruct
 from tpl.photos.reading import ImageError, load_photo
 from tpl.shapes.packages import FetchError
 
@@ -17,6 +17,7 @@ __all__ = [
     "PhotoReconstruction",
     "cut_out",
     "distance_to_training",
+    "find_networks",
     "frame_photo",
     "load_photo",
     "load_reconstructor",

@@ -12,6 +12,10 @@ from tpl.photos.framing import FRAMING, Photo, frame_photo
 from tpl.photos.reading import PictureLike, load_photo
 from tpl.shapes.shape import check_category
 from tpl.study.methods import ENCODERS, better_encoder, trained_methods
+from tpl.study.networks import check_networks, has_networks
+
+USUAL = Path("runs/quick")
+"""The run whose networks are taken where none is named."""
 
 
 class PhotoReconstruction(NamedTuple):
@@ -45,11 +49,24 @@ def prepare_photo(
     return frame_photo(loaded, cut_out(loaded, mask, rectangle), size, FRAMING[check_category(category)])
 
 
+def find_networks(category: str, runs: Path | str | None = None) -> Path:
+    """A category's folder of trainings: in the run that is named, or else in the usual one, where it has an encoder.
+
+    Where neither is the case it is that of the networks that come with the book, if they do.
+
+    Raises:
+        NetworksError: These are not as they were written.
+        SettingsError: The category does not exist.
+    """
+    own = Path(runs or USUAL) / check_category(category)
+    return own if runs or trained_methods(own) or not has_networks(category) else check_networks(category)
+
+
 def load_reconstructor(
-    category: str, runs: Path | str = "runs/quick", phase: str = "auto", device: str = "cpu"
+    category: str, runs: Path | str | None = None, phase: str = "auto", device: str = "cpu"
 ) -> Reconstructor:
     """The networks that answer to a photograph; arguments and errors are those of `reconstruct`."""
-    place = Path(runs) / check_category(category)
+    place = find_networks(category, runs)
     known = {method.folder: method for method in ENCODERS.values()}
     method = ENCODERS[better_encoder(trained_methods(place))] if phase == "auto" else known[phase]
     return method.load(place, device)
@@ -58,7 +75,7 @@ def load_reconstructor(
 def reconstruct(
     picture: PictureLike,
     category: str,
-    runs: Path | str = "runs/quick",
+    runs: Path | str | None = None,
     mask: PictureLike | None = None,
     rectangle: Sequence[int] | None = None,
     phase: str = "auto",
@@ -70,7 +87,8 @@ def reconstruct(
     Args:
         picture: A file, an image of Pillow, or uint8 of (height, width), (..., 3) or (..., 4).
         category: What it shows: chairs, sofas or airplanes.
-        runs: Folder of the run that trained the networks.
+        runs: Folder of the run that trained the networks; by default runs/quick, or where nothing is trained there
+            the networks that come with the book.
         mask: Bright where the object is, of the picture's size. Without it the picture's alpha decides, or else the
             object is searched for.
         rectangle: Left, top, right, bottom in pixels: all outside of it is background.
@@ -84,6 +102,7 @@ def reconstruct(
     Raises:
         ImageError: Picture, mask or rectangle cannot be used.
         RunError: The networks are not trained.
+        NetworksError: Those that come with the book are not as they were written.
         EmptyShape: The decoded function has no surface.
     """
     reconstructor = load_reconstructor(category, runs, phase, device)

@@ -24,7 +24,9 @@ from tpl.study.methods import (
     EndToEnd,
     better_encoder,
     method_color,
+    trained_methods,
 )
+from tpl.study.networks import origin, served
 from tpl.study.trained import LEARNT, Trained, maybe, sampling_floors, score_codes, score_training_shapes, score_views
 from tpl.study.trainings import (
     PRETRAINED,
@@ -67,10 +69,13 @@ __all__ = [
     "maybe",
     "method_color",
     "missing_starts",
+    "origin",
     "regress_category",
     "results_file",
     "sampling_floors",
     "score_codes",
     "score_training_shapes",
     "score_views",
+    "served",
+    "trained_methods",
 ]

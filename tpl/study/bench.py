@@ -32,6 +32,7 @@ class Bench:
     seed: int = 0
     jobs: int = 1  # processes that the work on one category may take on a CPU
     shown_resolution: int = 128  # grid cells along each side of a mesh that is looked at
+    kept_in: Path | None = None  # the shelf, where it is not in the folder of the runs
 
     @classmethod
     def open(
@@ -107,7 +108,7 @@ class Bench:
     @property
     def shelf(self) -> Path:
         """Where what was computed once is kept: meshes, scores, pictures."""
-        return self.runs / "shelf"
+        return self.kept_in or self.runs / "shelf"
 
     @property
     def store(self) -> Store:

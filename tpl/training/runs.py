@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -84,6 +83,26 @@ class RunFolder:
         write_file(self.path / "run.json", lambda path: path.write_text(json.dumps(facts, indent=1)))
         shutil.rmtree(self.state, ignore_errors=True)
 
+    def write_half(self, folder: Path) -> int:
+        """Copies a finished run, with weights of 16 bits and a hundred rows of its learning curve; `load` reads it.
+
+        Returns:
+            The bytes of its weights.
+
+        Raises:
+            RunError: There is no finished run, or a weight is too large for 16 bits.
+        """
+        halved = {name: t.half() if t.is_floating_point() else t for name, t in self._tensors().items()}
+        if wrong := [name for name, tensor in halved.items() if not tensor.isfinite().all()]:
+            raise RunError(f"{self.path}: {wrong[0]} does not fit into 16-bit floats")
+        history = self.history()
+        folder.mkdir(parents=True)
+        safetensors.torch.save_file(halved, str(folder / "model.safetensors"))
+        history.iloc[:: -max(1, len(history) // 100)][::-1].to_csv(folder / "history.csv", index=False)
+        for name in ("config.json", "run.json"):
+            shutil.copyfile(self.path / name, folder / name)
+        return (folder / "model.safetensors").stat().st_size
+
     def load(self, weights: nn.Module) -> pd.DataFrame:
         """Puts a finished run's weights into a model of the same configuration; returns the learning curve.
 
@@ -96,7 +115,7 @@ class RunFolder:
         except RuntimeError as error:
             file = self.path / "model.safetensors"
             raise RunError(f"{file} holds another model than its config.json asks for: train it anew") from error
-        return pd.read_csv(self.path / "history.csv")
+        return self.history()
 
     def shape_of(self, tensor: str) -> list[int]:
         """The shape of one tensor of a finished run."""
@@ -117,6 +136,11 @@ class RunFolder:
             raise RunError(f"no training in {self.path}: run its chapter or `tpl train` first")
         stored = _read_json(self.path / "config.json")
         return {name: value for name, value in stored.items() if name != "data"}
+
+    def history(self) -> pd.DataFrame:
+        """The learning curve of a finished run."""
+        self._require_finished()
+        return pd.read_csv(self.path / "history.csv")
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` says: device, versions, seconds, peak memory, git commit, the precision that was chosen."""
@@ -187,10 +211,10 @@ def train_or_load(
         if finished:
             return run.load(objective)
         config = config.model_copy(update={"precision": _settled_precision(config, run, accelerator)})
-        start = time.perf_counter()
         history = fit(objective, draw, groups, config, steps, run.state, about=run.about, **options)
         if accelerator.is_main_process:
-            run.finish(objective, history, time.perf_counter() - start, config.precision)
+            seconds = float(history["seconds"].iloc[-1])  # of all pieces
+            run.finish(objective, history, seconds, config.precision)
         accelerator.wait_for_everyone()
     return history
 

@@ -3,6 +3,7 @@
 from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison_table, conclusions, every_shape, unbroken
 from tpl.chapters.tables.difficulty import by_difficulty
 from tpl.chapters.tables.figures import plot_chamfer_distribution, plot_mean_chamfer
+from tpl.chapters.tables.minutes import cost_table, longer_run, minutes_table
 from tpl.chapters.tables.protocol_study import (
     measure_category,
     plot_ranks,
@@ -20,8 +21,11 @@ __all__ = [
     "compare_pairs",
     "comparison_table",
     "conclusions",
+    "cost_table",
     "every_shape",
+    "longer_run",
     "measure_category",
+    "minutes_table",
     "plot_chamfer_distribution",
     "plot_mean_chamfer",
     "plot_ranks",
