@@ -21,12 +21,14 @@ from tpl.chapters.paper_and_code.disagreements import (
     measured_file,
     read_measured,
     t_interval,
+    told,
     trials_of,
 )
 from tpl.chapters.paper_and_code.trials import CONFIGS, POINTS_PER_SHAPE, kept_trial, run_trial, trial_config, trial_key
 from tpl.losses import pointpair_warp
 from tpl.models.encoder import WeightsUnavailable
 from tpl.settings import SettingsError
+from tpl.training.embedding import new_decoder
 from tpl.training.presets import EMBEDDING, PAIRS_PER_POINT, pairs_per_point
 
 WHERE = {  # the rows of METHOD.md 8, in its order
@@ -177,6 +179,30 @@ def test_a_switch_is_measured_once_then_read_and_what_is_shared_is_trained_once(
     assert {path: path.stat().st_mtime_ns for path in files} == files
     other = fresh._replace(budget=fresh.budget.model_copy(update={"scored_shapes": 2}))
     assert read_measured(both[0], other) is None and read_measured(both[0], fresh) is not None
+
+
+def test_the_template_is_told_nothing_the_warp_s_state_or_the_code(setup):  # noqa: F811
+    dim, points = setup.budget.latent_dim, torch.randn(2, 5, 3)
+    trials = {setting: trial for (setting, seed), trial in trials_of(told(dim), setup).items() if seed == 0}
+    widths, of_the_code = {}, set()
+    for setting, trial in trials.items():
+        beside = new_decoder(trial.config).warp(points, torch.randn(2, dim))[-1, ..., 3:]
+        widths[setting] = beside.shape[-1]
+        if beside.numel() and (beside == beside[:, :1]).all():  # the same at all points of a shape
+            of_the_code.add(setting)
+    assert list(widths.values()) == [0, 8, 8, 8, dim]
+    assert of_the_code == {"8 numbers of the code", "the code"}
+    priced = {name for name, trial in trials.items() if widths[name] and trial.config.ambient_weight}
+    assert priced == {"8 numbers of the warp's state, at a price"}
+
+
+def test_what_the_template_is_told_is_measured_beside_being_told_nothing(fresh):
+    variants = told(fresh.budget.latent_dim)
+    assert read_measured(variants, fresh) is None
+    measured = measure([variants], fresh)
+    assert list(measured["setting"]) == [setting for setting in variants.settings for seed in range(2)]
+    assert np.isfinite(measured[list(OF_PHASE["embedding"])].to_numpy()).all()
+    pd.testing.assert_frame_equal(read_measured(variants, fresh), measured)
 
 
 def test_interrupted_it_goes_on_and_ends_with_the_same_numbers(fresh, tmp_path, monkeypatch):

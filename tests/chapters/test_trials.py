@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from tpl.chapters.correspondence.transfer import NEAREST, Located, score_samples
 from tpl.chapters.paper_and_code import trials
 from tpl.chapters.paper_and_code.trials import (
+    LABELLED_POINTS,
     Budget,
     Setup,
     Trial,
     hold_out,
     kept_trial,
+    label_iou,
     make_starts,
     run_trial,
     sdf_error,
@@ -82,6 +85,18 @@ def test_sdf_error_is_its_formula_in_loops():
     assert found == pytest.approx(np.mean(errors), rel=1e-4)
 
 
+def test_labels_are_scored_as_chapter_10_scores_them(setup):
+    three = setup._replace(budget=TINY.model_copy(update={"shapes": 2}))
+    frame = setup.bench.store.read_normalization
+    source, target = (
+        Located(shape, frame(shape), lambda points: -points).sample(LABELLED_POINTS) for shape in three.shapes(2)
+    )
+    labels = score_samples([source], target, "").labels.set_index("method")["mean_iou"]
+    assert label_iou(lambda row, points: points, three) == pytest.approx(labels[NEAREST])
+    assert label_iou(lambda row, points: points if row else -points, three) < labels[NEAREST]
+    assert np.isnan(label_iou(lambda row, points: points, setup._replace(budget=TINY.model_copy(update={"shapes": 1}))))
+
+
 def test_the_small_configurations_are_the_preset_fixed_but_for_size_and_speed(setup):
     method = ("pointwise_weight", "pointpair_weight", "pointwise_outputs", "code_weight", "outputs", "one_sided")
     small, fixed = trial_config("embedding", {}, setup), embedding_config("fixed")
@@ -98,7 +113,7 @@ def test_the_small_configurations_are_the_preset_fixed_but_for_size_and_speed(se
 @pytest.mark.parametrize(
     ("phase", "measures"),
     [
-        ("embedding", {"chamfer", "sdf_error"}),
+        ("embedding", {"chamfer", "sdf_error", "label_iou"}),
         ("regression", {"code_error", "sdf_error"}),
         ("contrastive", {"retrieval"}),
         ("end_to_end", {"sdf_error"}),

@@ -1,8 +1,8 @@
 """Appendix A: what each disagreement between paper and code comes to."""
 
-from tpl.chapters.paper_and_code.disagreements import MATTERS, MEASURES, choose, effects, measure, read_measured
+from tpl.chapters.paper_and_code.disagreements import MATTERS, MEASURES, choose, effects, measure, read_measured, told
 from tpl.chapters.paper_and_code.figures import plot_effects
-from tpl.chapters.paper_and_code.trials import POINTS_PER_SHAPE, Budget, Setup
+from tpl.chapters.paper_and_code.trials import POINTS_PER_SHAPE, Budget, Setup, label_iou
 
 __all__ = [
     "Budget",
@@ -12,7 +12,9 @@ __all__ = [
     "Setup",
     "choose",
     "effects",
+    "label_iou",
     "measure",
     "plot_effects",
     "read_measured",
+    "told",
 ]

@@ -52,6 +52,20 @@ class Disagreement:
     default: Literal["first", "second"] | None = None  # ours
     no_switch: str = ""  # why it is none, where it is none
 
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """What `first` and `second` change of the small configuration; empty where there is no switch."""
+        return {} if self.no_switch else {name: {**self.both, **getattr(self, name)} for name in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Settings of one phase that are tried beside each other, without paper and code disagreeing."""
+
+    name: str
+    phase: PhaseName
+    settings: Mapping[str, Mapping[str, Any]]  # as changes of the small configuration
+
 
 DISAGREEMENTS = (
     Disagreement(
@@ -201,6 +215,24 @@ DISAGREEMENTS = (
 """Every row of the comparison of text and code; `eq9_stiffness` is where two codes differ."""
 
 
+def told(latent_dim: int) -> Variants:
+    """What the template is told of a shape besides the place where the warp has put a point.
+
+    Args:
+        latent_dim: Numbers in a code: as many coordinates from the code are the code in the template's first layer.
+    """
+    state = {"model.ambient_dim": 8, "ambient_weight": 0.0}
+    code = {**state, "model.ambient_source": "code"}
+    settings = {
+        "nothing": {},
+        "8 numbers of the warp's state, at a price": {**state, "ambient_weight": 0.01},
+        "8 numbers of the warp's state": state,
+        "8 numbers of the code": code,
+        "the code": {**code, "model.ambient_dim": latent_dim},
+    }
+    return Variants("told", "embedding", settings)
+
+
 class Measure(NamedTuple):
     """What a column of measured rows says."""
 
@@ -212,11 +244,12 @@ class Measure(NamedTuple):
 MEASURES: dict[str, Measure] = {
     "chamfer": Measure("Chamfer x 1000", 1000, "lower"),
     "sdf_error": Measure("SDF error x 1000", 1000, "lower"),
+    "label_iou": Measure("label IoU, %", 100, "higher"),
     "code_error": Measure("code error x 1000", 1000, "lower"),
     "retrieval": Measure("retrieval, %", 100, "higher"),
 }
 OF_PHASE: dict[str, tuple[str, ...]] = {
-    "embedding": ("chamfer", "sdf_error"),
+    "embedding": ("chamfer", "sdf_error", "label_iou"),
     "regression": ("code_error", "sdf_error"),
     "contrastive": ("retrieval",),
     "end_to_end": ("sdf_error",),
@@ -237,23 +270,23 @@ def choose(only: str = "") -> list[Disagreement]:
     return chosen
 
 
-def trials_of(row: Disagreement, setup: Setup) -> dict[tuple[str, int], Trial]:
-    """The trainings of both settings of a switch, by setting and seed; none where there is no switch."""
+def trials_of(row: Disagreement | Variants, setup: Setup) -> dict[tuple[str, int], Trial]:
+    """The trainings of all settings of a switch, by setting and seed; none where there is no switch."""
     if row.phase == "none":
         return {}
     return {
-        (setting, seed): Trial(row.phase, trial_config(row.phase, {**row.both, **getattr(row, setting)}, setup, seed))
-        for setting in SETTINGS
+        (setting, seed): Trial(row.phase, trial_config(row.phase, changes, setup, seed))
+        for setting, changes in row.settings.items()
         for seed in range(setup.budget.seeds)
     }
 
 
-def measured_file(row: Disagreement, setup: Setup) -> Path:
+def measured_file(row: Disagreement | Variants, setup: Setup) -> Path:
     """Where the measured rows of a switch lie."""
     return setup.bench.runs / "results" / "appendix" / f"{setup.bench.category}_{row.name}.csv"
 
 
-def read_measured(row: Disagreement, setup: Setup) -> pd.DataFrame | None:
+def read_measured(row: Disagreement | Variants, setup: Setup) -> pd.DataFrame | None:
     """What was measured of a switch at this very budget, from these very shapes; None if nothing was."""
     file = measured_file(row, setup)
     if row.phase == "none" or not file.exists():
@@ -264,8 +297,8 @@ def read_measured(row: Disagreement, setup: Setup) -> pd.DataFrame | None:
     return found
 
 
-def measure(rows: Sequence[Disagreement], setup: Setup) -> pd.DataFrame:
-    """Tries each switch in both settings, as often as the budget has seeds; a row a switch, setting and seed.
+def measure(rows: Sequence[Disagreement | Variants], setup: Setup) -> pd.DataFrame:
+    """Tries each switch in all its settings, as often as the budget has seeds; a row a switch, setting and seed.
 
     Trainings that several switches have in common are made once. Each keeps what it came to as soon as it is done, and
     a switch whose trainings are all done has a file of its own: what is interrupted goes on from there, and what is
@@ -286,7 +319,7 @@ def measure(rows: Sequence[Disagreement], setup: Setup) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=pd.Index(MEASURED_COLUMNS))
 
 
-def _measured(row: Disagreement, setup: Setup, obstacle: str) -> pd.DataFrame:
+def _measured(row: Disagreement | Variants, setup: Setup, obstacle: str) -> pd.DataFrame:
     if not obstacle and (found := read_measured(row, setup)) is not None:
         return found
     made = []
@@ -306,16 +339,17 @@ def _measured(row: Disagreement, setup: Setup, obstacle: str) -> pd.DataFrame:
     return found
 
 
-def _digest(row: Disagreement, setup: Setup) -> str:
+def _digest(row: Disagreement | Variants, setup: Setup) -> str:
     return digest([(*place, trial_key(trial, setup)) for place, trial in trials_of(row, setup).items()])
 
 
-def _obstacle(row: Disagreement) -> str:
+def _obstacle(row: Disagreement | Variants) -> str:
     """What stands in the way of a switch on this machine; nothing ("") if it can be tried."""
-    if not any({**row.both, **getattr(row, setting)}.get("start") == "imagenet" for setting in SETTINGS):
+    wanted = [changes for changes in row.settings.values() if changes.get("start") == "imagenet"]
+    if not wanted:
         return ""
     try:
-        imagenet_trunk(row.both["encoder.width"])
+        imagenet_trunk(wanted[0]["encoder.width"])
     except WeightsUnavailable as error:
         return str(error)
     return ""

@@ -1,5 +1,6 @@
 """Small trainings, each measured by what matters for its phase: what settings are compared by (appendix A)."""
 
+import functools
 import json
 import math
 import time
@@ -7,14 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
+from tpl.chapters.correspondence.transfer import TEMPLATE, Located
 from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.evaluation.rows import WORST, attempt, case_rng
 from tpl.files import digest, write_file
+from tpl.geometry.correspondence import score_labels, transfer
 from tpl.geometry.marching import extract_mesh, sample_mesh
 from tpl.inference import encode, to_raw
 from tpl.metrics import chamfer_distance
@@ -51,6 +55,7 @@ HELD_OUT = 8
 
 ASKED_POINTS = 1024  # of a validation shape, at which the codes of its views are measured
 SURFACE_POINTS = 10_000  # on either surface of a Chamfer distance
+LABELLED_POINTS = 1000  # on either surface where labels are carried
 
 
 class Budget(BaseModel):
@@ -135,7 +140,8 @@ def trial_key(trial: Trial, setup: Setup) -> str:
     start = [trial_config(phase, {}, setup).model_dump() for phase in STARTS_FROM[trial.phase]]
     measured = (b.shapes, b.pictured, b.resolution, b.scored_shapes)
     code = code_digest("tpl.chapters.paper_and_code.trials", without=SHAPE_MAKERS)
-    return digest(code, trial.phase, trial.config.model_dump(), start, measured, setup.data)
+    labels = code_digest("tpl.shapes.procedural", without=("tpl.rendering",))  # prepared shapes hold none
+    return digest(code, labels, trial.phase, trial.config.model_dump(), start, measured, setup.data)
 
 
 def make_starts(phases: set[PhaseName], setup: Setup) -> None:
@@ -263,6 +269,7 @@ def _try_embedding(config: Any, setup: Setup) -> dict[str, float]:
     return {
         "chamfer": sum(distances) / len(distances),
         "sdf_error": sdf_error(run.model, run.codes[:, None], held, config.truncation),
+        "label_iou": label_iou(lambda row, points: run.model.canonical(points, run.codes[row]), setup),
     }
 
 
@@ -325,6 +332,33 @@ def sdf_error(
         true = rows[:, 3].clamp(-truncation, truncation)
         errors.append((predicted.clamp(-truncation, truncation) - true).abs().mean())
     return torch.stack(errors).mean().item()
+
+
+def label_iou(places: Callable[[int, Float[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]], setup: Setup) -> float:
+    """How well part labels are carried between training shapes by nearest places, as chapter 10 scores it.
+
+    The first third of the labelled shapes are exemplars, one at a time, and the others its targets.
+
+    Args:
+        places: Where points of a shape lie (unit-sphere frame), by the shape's row and the points.
+        setup: Whose shapes with a code these are.
+
+    Returns:
+        The mean intersection over union; NaN where fewer than two shapes have labels.
+    """
+    frame = setup.bench.store.read_normalization
+    samples = [
+        Located(shape, frame(shape), functools.partial(places, row)).sample(LABELLED_POINTS)
+        for row, shape in enumerate(setup.shapes(setup.budget.shapes))
+        if shape.source == "procedural"
+    ]
+    exemplars = max(1, len(samples) // 3)
+    scores = []
+    for target in samples[exemplars:]:
+        for source in samples[:exemplars]:
+            carried = transfer(source.label, source.places[TEMPLATE], target.places[TEMPLATE])
+            scores.append(score_labels(carried, target.label, source.label).mean_iou)
+    return sum(scores) / len(scores) if scores else math.nan
 
 
 def _validation_error(encoder: Encoder, model: DeepImplicitTemplate, setup: Setup, truncation: float) -> float:
