@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tpl.chapters.decoders import compare, remembered, seeds_table, sheet, sheet_grid, template_slices, train
+from tpl.chapters.decoders import compare, remembered, seeds_table, sheet, template_slices, train
+from tpl.chapters.pictures import sheet_grid
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.geometry.whole import extract_whole
@@ -66,7 +67,7 @@ def test_what_is_remembered_is_of_the_decoder_that_is_asked(decoders):
         np.testing.assert_allclose(remembered(trained[name], 2)[1].vertices, expected, atol=1e-5)
     pictures = sheet(trained, 2, bench.shelf)
     assert list(pictures) == ["truth", "paper's", "ours"]
-    scores = {name: pd.DataFrame({"f_score": [0.25, 0.75]}) for name in NAMES.values()}
+    scores = {name: [0.25, 0.75] for name in NAMES.values()}
     figure = sheet_grid(pictures, scores, columns=1)
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert labels == ["", "25", "25", "", "75", "75"]  # a band a shape, truth first

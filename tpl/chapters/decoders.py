@@ -8,9 +8,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 import trimesh
-from matplotlib.figure import Figure
 
-from tpl.chapters.pictures import picture_grid, posters
+from tpl.chapters.pictures import posters
 from tpl.evaluation.summary import summarize
 from tpl.look.plotting import CLAY, Picture
 from tpl.study.bench import Bench
@@ -110,27 +109,6 @@ def sheet(decoders: Mapping[str, Trained], count: int, shelf: Path) -> dict[str,
     clay = CLAY[bench.category]
     pictures = {"truth": posters([shape.load() for shape in bench.shapes("coded")[:count]], clay, shelf)}
     return pictures | {name: posters(remembered(trained, count), clay, shelf) for name, trained in decoders.items()}
-
-
-def sheet_grid(
-    sheet: Mapping[str, Sequence[Picture | None]], scores: Mapping[str, pd.DataFrame], columns: int = 6
-) -> Figure:
-    """A sheet in bands of some shapes each, with the F-scores of what was decoded below it, in percent.
-
-    Args:
-        sheet: Of `sheet`.
-        scores: The rows of the same shapes, by decoder.
-        columns: Shapes in a band.
-    """
-    count = len(next(iter(sheet.values())))
-    rows, words = {}, {}
-    for band in range(0, count, columns):
-        for name, pictures in sheet.items():
-            label = name + " " * (band // columns)  # rows of one name in several bands
-            rows[label] = pictures[band : band + columns]
-            of_band = scores[name].f_score[band : band + columns] if name in scores else []
-            words[label] = [f"{100 * value:.0f}" for value in of_band] or [""] * columns
-    return picture_grid(rows, captions=words, tile=1.3)
 
 
 def template_slices(

@@ -102,6 +102,28 @@ def picture_grid(
     return fig
 
 
+def sheet_grid(
+    sheet: Mapping[str, Sequence[Picture | None]],
+    scores: Mapping[str, Sequence[float]] | None = None,
+    columns: int = 6,
+) -> Figure:
+    """Rows of pictures in bands of some columns each.
+
+    Args:
+        sheet: The pictures of each row, by the words at its left; all rows are of one length.
+        scores: Shares that stand below the pictures of a row, in percent.
+        columns: Pictures in a band.
+    """
+    rows, words = {}, {}
+    for band in range(0, len(next(iter(sheet.values()))), columns):
+        for name, pictures in sheet.items():
+            label = name + " " * (band // columns)  # rows of one name in several bands
+            rows[label] = pictures[band : band + columns]
+            of_band = (scores or {}).get(name, [])[band : band + columns]
+            words[label] = [f"{100 * value:.0f}" for value in of_band] or [""] * columns
+    return picture_grid(rows, captions=words if scores else None, tile=1.3)
+
+
 def _tight_subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
     fig, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0.01)  # pyright: ignore
