@@ -5,15 +5,17 @@ import pandas as pd
 import pytest
 import torch
 
+from tpl.chapters.at_random import drawn, sheet_at_random
 from tpl.chapters.decoders import compare, remembered, seeds_table, sheet, template_slices, train
 from tpl.chapters.pictures import sheet_grid
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.geometry.whole import extract_whole
 from tpl.study.bench import Bench
-from tpl.study.methods import OUR_PHASE_1, PHASE_1
+from tpl.study.methods import OUR_ENCODER, OUR_PHASE_1, OUR_REFINED, PHASE_1
 from tpl.study.trained import NO_SHAPE, Trained, score_training_shapes
-from tpl.training import embedding_config, load_embedding
+from tpl.study.trainings import regress_category
+from tpl.training import embedding_config, load_embedding, regression_config
 
 TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
 SHORT = dict(epochs=40, shapes_per_batch=2, points_per_shape=64, outputs="last", warp_rate=5e-3, template_rate=5e-3)
@@ -26,7 +28,7 @@ def decoders(tmp_path_factory):
     amounts = PrepareConfig(
         sdf_samples=1000, cross_samples=300, surface_points=1000, easy_views=1, hard_views=1, image_size=16
     )
-    config = CollectionConfig(train=2, coded=2, validation=0, test=0, prepare=amounts)
+    config = CollectionConfig(train=2, coded=2, validation=0, test=3, prepare=amounts)
     collection = open_collection(folder / "data", ["chairs"], config, jobs=1)
     bench = Bench(folder / "runs", collection, ("chairs",), resolution=16, shown_resolution=16)
     configs = {
@@ -83,3 +85,22 @@ def test_slices_go_through_the_mean_along_the_directions_of_the_coordinates(deco
     there = model.ambient_mean + model.ambient_directions()[0]
     expected = NO_SHAPE.undo(extract_whole(model.template_shape(there), 16).vertices)
     np.testing.assert_allclose(first[1].vertices, expected, atol=1e-5)
+
+
+def test_a_sheet_shows_shapes_drawn_by_the_seed_alone_each_alone_and_refined(decoders):
+    bench, _ = decoders
+    shapes = bench.shapes("test")
+    ids = {tuple(shape.id for shape in drawn(shapes, 2, seed)) for seed in range(8)}
+    assert 1 < len(ids) and all(len(set(pair)) == 2 for pair in ids)
+    assert drawn(shapes, 99) == shapes
+    encoder = dict(width=8, crop=True, channels="mask", camera=True)
+    config = regression_config(
+        encoder=encoder, sdf_weight=1.0, camera_weight=0.3, views_per_batch=2, epochs=2, precision="fp32"
+    )
+    regress_category(bench, config, OUR_ENCODER)
+    trained = Trained(bench)
+    sheet = sheet_at_random(trained, count=2, seed=1, size=32)
+    assert list(sheet) == ["image", "truth", OUR_ENCODER, OUR_REFINED] and {len(row) for row in sheet.values()} == {2}
+    first = drawn(shapes, 2, 1)[0]
+    np.testing.assert_array_equal(sheet["image"][0], bench.store.read_views(first, "fixed")[0][0])
+    assert not np.array_equal(sheet["image"][0], sheet["image"][1])
