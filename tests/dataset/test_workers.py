@@ -17,6 +17,7 @@ import trimesh
 from tpl.dataset.prepare import PrepareConfig, prepare, write_report
 from tpl.dataset.store import Store
 from tpl.dataset.workers import ClusterError, Lost, open_pool
+from tpl.errors import DEADLINE, OutOfTime
 from tpl.shapes import Shape
 
 SMALL = PrepareConfig(sdf_samples=600, cross_samples=200, surface_points=500, easy_views=2, hard_views=2, image_size=32)
@@ -58,6 +59,30 @@ def test_results_come_in_order_and_an_error_is_a_result(jobs, timeout):
         local = 5
         assert pool.call_all(lambda number: number + local, [(1,)], "a function without a name") == [6]
     assert bad.reason == "ValueError: invalid literal for int() with base 10: 'seven'" and bad.seconds < 10
+
+
+@pytest.mark.parametrize(("jobs", "timeout"), [(1, None), (2, 60)], ids=["in this process", "in two others"])
+def test_at_a_deadline_no_call_is_begun_and_those_begun_end(tmp_path, monkeypatch, jobs, timeout):
+    folder = str(tmp_path)
+
+    def touch(number):
+        time.sleep(0.05)
+        open(f"{folder}/{number}", "w").close()
+
+    monkeypatch.setenv(DEADLINE, str(time.time() - 1))
+    with open_pool(jobs, timeout) as pool, pytest.raises(OutOfTime, match="^0 of 9 calls are done; the time given"):
+        pool.call_all(touch, [(number,) for number in range(9)], "calls")
+    assert not list(tmp_path.iterdir())
+    remaining = iter([None] * 3)
+
+    def three_more(done):
+        if next(remaining, done) is done:
+            raise OutOfTime(done)
+
+    monkeypatch.setattr("tpl.dataset.workers.check_time", three_more)
+    with open_pool(jobs, timeout) as pool, pytest.raises(OutOfTime, match="^3 of 9"):
+        pool.call_all(touch, [(number,) for number in range(9)], "calls")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "1", "2"]
 
 
 def test_what_takes_too_long_is_ended_with_what_it_started_even_inside_c():

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -177,6 +178,20 @@ def test_a_piece_stops_before_its_deadline_with_a_whole_state(clock, tmp_path, m
         train_slowly(clock, tmp_path / "state")
     saved = latest_state(tmp_path / "state")
     assert saved and int(saved.name) == 150  # ten more would take 0.1 s, and 0.055 s are left
+
+
+def test_the_seconds_of_a_training_are_those_of_all_its_pieces(tmp_path, monkeypatch):
+    config = SMALL.model_copy(update={"epochs": 20, "log_every": 5})
+    monkeypatch.setenv(DEADLINE, str(time.time() - 1))
+    with pytest.raises(OutOfTime):
+        train_embedding(balls(), config, tmp_path / "run", progress=False)
+    saved = latest_state(tmp_path / "run" / "state")
+    assert saved
+    curve = pd.read_csv(saved / "history.csv").assign(seconds=1000.0)  # as if it had taken so long until here
+    curve.to_csv(saved / "history.csv", index=False)
+    monkeypatch.delenv(DEADLINE)
+    train_embedding(balls(), config, tmp_path / "run", progress=False)
+    assert 1000 < RunFolder(tmp_path / "run").facts()["seconds"] < 1600
 
 
 def test_a_state_travels_in_small_files(tmp_path, monkeypatch):
