@@ -282,6 +282,18 @@ def test_crops_differ_from_image_to_image():
     assert len(np.unique(cropped.flatten(1).numpy().round(4), axis=0)) == 6
 
 
+def test_boxed_the_same_object_looks_the_same_wherever_it_stands_and_however_large_it_is():
+    images = torch.full((1, 3, 3, 44, 44), 255, dtype=torch.uint8)
+    colors = torch.tensor([200, 100, 50], dtype=torch.uint8)[:, None, None]
+    for view, (top, left, side) in enumerate(((0, 0, 20), (20, 11, 20), (2, 3, 40))):
+        images[0, view, :, top : top + side, left : left + side // 2] = colors  # twice as high as wide
+    near, moved, large = ViewTable(images).boxed().images[0]
+    assert torch.equal(near, moved)
+    inside = (large[2] < 150).nonzero()
+    assert (inside.amin(dim=0) - 0.5).tolist() == pytest.approx([2 - 0.5, 12 - 0.5], abs=1)
+    assert (near.float() - large.float()).abs().mean() < 8  # but for the seam of the coarser one
+
+
 def test_grey_views_are_as_bright_and_have_no_colour():
     colours = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [200, 200, 200]], dtype=torch.uint8)
     images = colours[:, None, :, None, None].expand(-1, 2, -1, 3, 3).contiguous()

@@ -186,6 +186,17 @@ def test_what_is_watched_is_measured_from_the_first_step_to_the_last():
         assert torch.equal(watched, plain), "watching changed what was learnt"
 
 
+def test_in_its_box_a_figure_s_place_and_size_tell_nothing():
+    seen, unseen = figures(), figures(seed=1)
+    boxed = SMALL.model_copy(update={"boxed": True, "epochs": 5})
+    ours = train_contrastive(seen, boxed, watched=unseen, progress=False)
+    plain = SMALL.model_copy(update={"epochs": 5})
+    same = train_contrastive(seen.boxed(), plain, watched=unseen.boxed(), progress=False)
+    for ours_of, same_of in zip(ours.trunk.state_dict().values(), same.trunk.state_dict().values(), strict=True):
+        assert torch.equal(ours_of, same_of)
+    assert ours.measures.equals(same.measures)
+
+
 @pytest.mark.parametrize("method", list(METHODS))
 def test_interrupted_and_started_again_it_ends_with_the_same_bits(method, tmp_path, monkeypatch):
     config = small(method).model_copy(update={"epochs": 12, "log_every": 4, "save_every": 4})
@@ -245,6 +256,7 @@ def test_a_batch_holds_no_shape_twice():
 def test_the_paper_and_its_code_ask_for_other_pairs():
     paper, authors, fixed = (contrastive_config(preset) for preset in ("paper", "authors", "fixed"))
     assert (paper.pairs, authors.pairs, fixed.pairs) == ("augmentations", "views", "views")
+    assert not (paper.boxed or authors.boxed or paper.muon_rate or authors.muon_rate)
     assert paper.include_self and not authors.include_self and not fixed.include_self
     assert (paper.start, authors.start, fixed.start) == ("random", "imagenet", "random")
 

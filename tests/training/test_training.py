@@ -56,11 +56,11 @@ from tpl.training.embedding import (
     project_to_ball,
     warp_terms,
 )
-from tpl.training.loop import Group, TrainingConfig, rate_factor
+from tpl.training.loop import Group, TrainingConfig, convolutions_apart, rate_factor
 from tpl.training.muon import Muon
 from tpl.training.precision import half_precision
 from tpl.training.presets import embedding_config, regression_config
-from tpl.training.regression import RegressionObjective, encoder_groups
+from tpl.training.regression import RegressionObjective
 from tpl.training.sharing import ShareError
 from tpl.training.side_by_side import training_device
 from tpl.training.states import latest_state
@@ -511,12 +511,12 @@ def test_a_convolution_is_a_matrix_of_its_outputs_to_muon():
 def test_convolutions_learn_by_muon_and_the_rest_by_adam():
     encoder = Encoder(EncoderConfig(latent_dim=4, width=8, camera=True))
     names = {id(parameter): name for name, parameter in encoder.named_parameters()}
-    rest, convolutions = encoder_groups(encoder, RegressionConfig(muon_rate=0.005, learning_rate=0.003))
+    rest, convolutions = convolutions_apart(encoder.parameters(), 0.003, 0.005)
     owned = [names[id(parameter)] for group in (rest, convolutions) for parameter in group.parameters]
     assert sorted(owned) == sorted(names.values())
     assert all(parameter.ndim == 4 for parameter in convolutions.parameters) and convolutions.optimizer == "muon"
     assert len(list(convolutions.parameters)) == 20 and (rest.rate, convolutions.rate) == (0.003, 0.005)
-    (alone,) = encoder_groups(encoder, RegressionConfig())
+    (alone,) = convolutions_apart(encoder.parameters(), 0.003, 0.0)
     assert alone.optimizer == "adam" and len(list(alone.parameters)) == len(names)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tpl.dataset.store import Store, StoreError
-from tpl.rendering.boxes import WHITE, object_mask
+from tpl.rendering.boxes import WHITE, object_box, object_mask
 from tpl.rendering.cameras import LENS_MM, SENSOR_MM
 from tpl.rendering.pose import pose_numbers
 from tpl.shapes import Shape
@@ -204,6 +204,11 @@ class ViewTable:
         luma = torch.tensor(LUMA, device=self.device)[:, None, None]
         grey = [(image.float() * luma).sum(dim=1, keepdim=True).round().byte() for image in self.images]
         return ViewTable(torch.stack(grey).expand_as(self.images).contiguous(), self.poses)
+
+    def boxed(self) -> "ViewTable":
+        """The same views, each cut to the box around its object and scaled to the size that it had."""
+        images = (image.float() / 255 for image in self.images)
+        return ViewTable(torch.stack([(255 * crop(views, *object_box(views))).round().byte() for views in images]))
 
     def draw_pairs(
         self, rows: Int[Tensor, " shapes"], generator: torch.Generator, pairs: Pairs = "views"

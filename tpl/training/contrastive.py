@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 import torch
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +21,7 @@ from tpl.losses import byol_loss, info_nce_loss, nt_xent_loss
 from tpl.models.encoder import EncoderConfig, imagenet_trunk, normalise, resnet18_trunk
 from tpl.models.heads import PROJECTED, predictor, projection_head
 from tpl.training.embedding import draw_rows
-from tpl.training.loop import Group, TrainingConfig
+from tpl.training.loop import TrainingConfig, convolutions_apart
 from tpl.training.representation import Measures, calibrated, measure
 from tpl.training.runs import RunFolder, train_or_load
 from tpl.training.sharing import ShareError, gathered, launched_processes
@@ -38,8 +38,10 @@ class ContrastiveConfig(TrainingConfig):
     method: Literal["simclr", "moco", "byol"] = "simclr"
     pairs: Pairs = "views"
     start: Literal["random", "imagenet"] = "random"
+    boxed: bool = False  # ours: views are cut to the box around their object, so that its place tells nothing
     pairs_per_batch: PositiveInt = 256  # at most one of each shape
     learning_rate: float = Field(default=3e-4, gt=0)
+    muon_rate: NonNegativeFloat = 0.0  # ours: convolutions learn by Muon; 0: by Adam, as all else
     temperature: float = Field(default=0.07, gt=0)  # SimCLR and MoCo
     include_self: bool = False  # SimCLR: Eq. 13 to the letter
     momentum: float = Field(default=0.99, ge=0, le=1)  # MoCo and BYOL: how slowly the target network follows
@@ -211,6 +213,8 @@ def train_contrastive(
     width = config.encoder.width
     trunk = imagenet_trunk(width) if config.start == "imagenet" else resnet18_trunk(width)
     objective = METHODS[config.method](config, trunk).to(views.device)
+    if config.boxed:
+        views, watched = views.boxed(), None if watched is None else watched.boxed()
     # Twice in a batch, a shape would be its own stranger.
     batch = min(config.pairs_per_batch, len(views))
 
@@ -222,7 +226,8 @@ def train_contrastive(
         return draw_view_pairs(views, draw_rows(len(views), batch, generator), generator, config)
 
     learnt = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    groups, steps = [Group(learnt, config.learning_rate)], config.steps(len(views), batch)
+    groups = convolutions_apart(learnt, config.learning_rate, config.muon_rate)
+    steps = config.steps(len(views), batch)
     history = train_or_load(objective, draw, groups, config, steps, folder, data, label=label, progress=progress)
     return _run(objective, history)
 

@@ -54,6 +54,18 @@ class Group(NamedTuple):
     optimizer: Literal["adam", "muon"] = "adam"  # Muon is for matrices and convolutions alone
 
 
+def convolutions_apart(parameters: Iterable[Tensor], rate: float, muon_rate: float) -> list[Group]:
+    """What an image network learns by: its convolutions by Muon at that rate, if it is above 0, and all else by Adam.
+
+    Each parameter is in one group.
+    """
+    learnt = list(parameters)
+    if not muon_rate:
+        return [Group(learnt, rate)]
+    convolutions, rest = ([one for one in learnt if (one.ndim == 4) == wanted] for wanted in (True, False))
+    return [Group(rest, rate), Group(convolutions, muon_rate, "muon")]
+
+
 def fit(
     objective: nn.Module,
     draw: Callable[[torch.Generator, int, int], Any],

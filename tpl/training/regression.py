@@ -24,7 +24,7 @@ from tpl.dataset.batches import (
 from tpl.losses import curriculum_l1, latent_l1
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import EmbeddingRun, draw_rows
-from tpl.training.loop import Group, TrainingConfig
+from tpl.training.loop import TrainingConfig, convolutions_apart
 from tpl.training.runs import RunFolder, train_or_load
 
 
@@ -186,20 +186,11 @@ def train_regression(
         image, pose = config.vary_posed(*views.draw_posed(rows, generator), generator)
         return ViewSDFBatch(image, points, sdf, rows, pose)
 
-    groups = encoder_groups(objective.encoder, config)
+    groups = convolutions_apart(objective.encoder.parameters(), config.learning_rate, config.muon_rate)
     steps = config.steps(len(views), config.views_per_batch)
     options = {"weight_decay": config.weight_decay, "label": label, "progress": progress}
     history = train_or_load(objective, draw, groups, config, steps, folder, data, **options)
     return RegressionRun(objective.encoder.eval(), history)
-
-
-def encoder_groups(encoder: Encoder, config: RegressionConfig) -> list[Group]:
-    """What an encoder learns by, and how fast; each of its parameters is in one group."""
-    convolutions = [module.weight for module in encoder.trunk.modules() if isinstance(module, nn.Conv2d)]
-    by_muon = {id(weight) for weight in convolutions} if config.muon_rate else set()
-    rest = [parameter for parameter in encoder.parameters() if id(parameter) not in by_muon]
-    groups = [Group(rest, config.learning_rate)]
-    return [*groups, Group(convolutions, config.muon_rate, "muon")] if by_muon else groups
 
 
 def load_regression(folder: Path | str, embedding: EmbeddingRun, device: torch.device | str = "cpu") -> RegressionRun:
