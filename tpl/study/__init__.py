@@ -25,6 +25,7 @@ from tpl.study.methods import (
     better_encoder,
     method_color,
 )
+from tpl.study.refined import FittedViews, worst_middle_best
 from tpl.study.trained import LEARNT, Trained, maybe, sampling_floors, score_codes, score_training_shapes, score_views
 from tpl.study.trainings import (
     PRETRAINED,
@@ -42,6 +43,7 @@ __all__ = [
     "END_TO_END",
     "END_TO_END_CONTRASTIVE",
     "EndToEnd",
+    "FittedViews",
     "LEARNT",
     "MEAN_SHAPE",
     "METHODS",
@@ -73,4 +75,5 @@ __all__ = [
     "score_codes",
     "score_training_shapes",
     "score_views",
+    "worst_middle_best",
 ]
