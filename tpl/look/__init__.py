@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tpl.look.outlines import plot_outlines
     from tpl.look.plotting import (
         CLAY,
         ERROR_COLORS,
@@ -36,6 +37,7 @@ __all__ = [
     "mesh_scene",
     "plot_error_bar",
     "plot_history",
+    "plot_outlines",
     "plot_sdf_slice",
     "plot_triplets",
     "position_colors",
@@ -47,5 +49,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    modules = (import_module(f"tpl.look.{module}") for module in ("tables", "scenes", "plotting"))
+    modules = (import_module(f"tpl.look.{module}") for module in ("tables", "scenes", "plotting", "outlines"))
     return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -27,6 +27,7 @@ from tpl.study.methods import (
     trained_methods,
 )
 from tpl.study.networks import origin, served
+from tpl.study.refined import FittedViews, worst_middle_best
 from tpl.study.trained import LEARNT, Trained, maybe, sampling_floors, score_codes, score_training_shapes, score_views
 from tpl.study.trainings import (
     PRETRAINED,
@@ -44,6 +45,7 @@ __all__ = [
     "END_TO_END",
     "END_TO_END_CONTRASTIVE",
     "EndToEnd",
+    "FittedViews",
     "LEARNT",
     "MEAN_SHAPE",
     "METHODS",
@@ -78,4 +80,5 @@ __all__ = [
     "score_views",
     "served",
     "trained_methods",
+    "worst_middle_best",
 ]

@@ -289,26 +289,26 @@ def _by_name(*methods: Kind) -> dict[str, Kind]:
 ENCODERS = _by_name(
     TwoPhase(ENCODER, "#005baa", "encoder"),
     TwoPhase(OUR_ENCODER, "#c8471e", "our_encoder", OUR_PHASE_1),
-    EndToEnd(END_TO_END, "#2d9d7c", "end_to_end"),
-    EndToEnd(END_TO_END_CONTRASTIVE, "#15512c", "end_to_end_contrastive"),
+    EndToEnd(END_TO_END, "#3b9170", "end_to_end"),
+    EndToEnd(END_TO_END_CONTRASTIVE, "#18451b", "end_to_end_contrastive"),
 )
 """The methods that are trained on images."""
 
 REFINED = _by_name(
-    RefinedEncoder(OUR_REFINED, "#000001", OUR_ENCODER),
-    RefinedEncoder(OUR_REFINED_KNOWN, "#000002", OUR_ENCODER, RefinementConfig(camera_known=True)),
+    RefinedEncoder(OUR_REFINED, "#94104a", OUR_ENCODER),
+    RefinedEncoder(OUR_REFINED_KNOWN, of=OUR_ENCODER, config=RefinementConfig(camera_known=True)),
 )
 """What encoders see, fitted to the image: no training of their own, but seconds a view."""
 
 RIVALS = _by_name(
     PixelNeighbour(NEAREST_PIXELS, "#5cc0e0"),
-    PixelNeighbour(NEAREST_CROPS, "#3b7f96", crop=True),
-    CodeNeighbour(NEAREST_CODE, "#c9912b"),
+    PixelNeighbour(NEAREST_CROPS, crop=True),
+    CodeNeighbour(NEAREST_CODE, "#d79132"),
     CodedNeighbour(NEAREST_CODED),
     OracleRetrieval(ORACLE_RETRIEVAL, "#151f19"),
     MeanShape(MEAN_SHAPE, "#c6c6c6"),
-    OracleCode(ORACLE_CODE, "#381c53"),
-    OracleCode(PAPERS_ORACLE_CODE, "#8d7aa5", of=ENCODER),
+    OracleCode(ORACLE_CODE, "#381754"),
+    OracleCode(PAPERS_ORACLE_CODE, "#8a90a0", of=ENCODER),
 )
 """What stands beside them: by phase 1 and the better of its encoders, so none of it needs a training of its own."""
 
