@@ -80,7 +80,7 @@ class FittedViews:
                 "outlines": np.stack([part.numpy() for part in drawn]),
                 "seconds": np.array(fit.seconds),
             }
-            write_file(path, lambda file: np.savez(file, **arrays))
+            write_file(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
         with np.load(path) as arrays:
             return dict(arrays)
 
