@@ -45,6 +45,7 @@ from tpl.study.methods import (
     Method,
 )
 from tpl.study.phases import PHASES
+from tpl.study.refined import FittedViews
 from tpl.study.trainings import (
     contrast_category,
     embed_category,
@@ -169,6 +170,17 @@ def test_a_refined_encoder_answers_every_view_and_says_how_long_it_took(refined)
         of_method = rows[rows.method == name]
         assert list(of_method["view"]) == ["fix", "rnd0", "rnd1"] * 2
         assert (of_method.seconds > rows[rows.method == OUR_ENCODER].seconds.min()).all()
+
+
+def test_views_that_are_shown_with_their_outlines_are_fitted_once(with_cameras, monkeypatch):
+    config = RefinementConfig(steps=3, camera_steps=2, rays=32, turns=())
+    fitted = FittedViews(with_cameras, 1, config, split="test")
+    table = fitted.table
+    assert list(table["view"]) == ["fix", "rnd0"] and len(fitted.images) == len(fitted.before) == len(fitted.after) == 2
+    assert (table["error after"] <= table["error before"]).all() and (table.seconds > 0).all()
+    assert table[["iou before", "iou after"]].stack().between(0, 1).all()
+    monkeypatch.delattr("tpl.study.refined.refine_views")
+    pd.testing.assert_frame_equal(FittedViews(with_cameras, 1, config, split="test").table, table)
 
 
 def test_what_a_refinement_depends_on_is_in_the_key(refined, with_cameras):
