@@ -24,7 +24,7 @@ from tpl.study.phases import PHASES, check_given, configure
 from tpl.training import embedding_config
 
 BOOK = Book(ROOT)
-PROFILES = ("quick", "smoke", "standard", "paper")
+PROFILES = ("quick", "smoke", "standard", "long", "paper")
 
 
 @pytest.fixture
