@@ -160,7 +160,7 @@ def refined(with_cameras):
             config = method.config.model_copy(update=dict(steps=3, camera_steps=2, rays=32, turns=()))
             patch.setitem(REFINED, name, replace(method, config=config))
             patch.setitem(METHODS, name, REFINED[name])
-        yield evaluate_category(with_cameras, oracle=ORACLE, draws=2)
+        return evaluate_category(with_cameras, oracle=ORACLE, draws=2)
 
 
 def test_a_refined_encoder_answers_every_view_and_says_how_long_it_took(refined):
