@@ -48,7 +48,7 @@ def in_the_chapter(number, bench, profile):
     """The names that a chapter has after the cell in which it asks for its configuration, as `tpl run` executes it."""
     text = BOOK.find(number).source.read_text()
     cells = re.findall(r"```\{code-cell\}[^\n]*\n(.*?)```", text, re.DOTALL)
-    (cell,) = [cell for cell in cells if "chapter_config(" in cell]
+    cell = next(cell for cell in cells if "chapter_config(" in cell)
     names = dict(choose(BOOK, number, profile, {}).values)
     rooms = {
         "book": SimpleNamespace(begin=lambda: None, chapter_config=chapter_config),

@@ -165,7 +165,8 @@ def test_chapters_show_the_run_where_it_is_finished_and_else_what_comes_with_the
     assert list(trained.arms) == [OUR_ENCODER] and trained.weights(OUR_ENCODER) != own.weights(OUR_ENCODER)
     files = sorted(committed.rglob("*"))
     teaser(shown, OUR_ENCODER, tmp_path / "teaser.png")
-    assert Image.open(tmp_path / "teaser.png").width > 300 and sorted(committed.rglob("*")) == files
+    with Image.open(tmp_path / "teaser.png") as picture:
+        assert picture.width > 300 and sorted(committed.rglob("*")) == files
     with pytest.raises(SettingsError, match="networks is 'best'; there are auto, run, committed"):
         served(bench, "best")
 

@@ -30,7 +30,7 @@ def seen_in(arm: Reconstructor, images: UInt8[np.ndarray, "views size size 3"]) 
 
 def refine_views(
     arm: Reconstructor,
-    images: UInt8[np.ndarray, "views size size 3"],
+    images: UInt8[np.ndarray, "views height width 3"],
     start: Start,
     config: RefinementConfig | None = None,
     jobs: int = 1,
@@ -74,7 +74,7 @@ def refine_views(
     return Refined(before, after, time.perf_counter() - began)
 
 
-def _covered(image: UInt8[np.ndarray, "size size 3"]) -> Float[Tensor, "1 size size"] | None:
+def _covered(image: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "1 size size"] | None:
     """What a shape covers of an image, or nothing where that has no outline."""
     try:
         covered = coverage(image[None], len(image))

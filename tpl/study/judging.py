@@ -84,7 +84,7 @@ def _key(
         "runs": {name: bench.run(ENCODERS[name].folder).digest() for name in names},
         "settings": [bench.resolution, draws, bench.seed, oracle.model_dump()],
         "others": [name for name in METHODS if name not in ENCODERS],
-        "refinement": {name: method.config.model_dump() for name, method in REFINED.items()},
+        "refinement": {name: method.config.model_dump(mode="json") for name, method in REFINED.items()},
         "code": code_digest("tpl.study.judging", without=MAKERS),
     }
 
