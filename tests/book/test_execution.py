@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from tpl.book import execution as chapters
-from tpl.book.book import BookError, at_root
+from tpl.book.book import Book, BookError, at_root
 from tpl.book.execution import run_chapters
 from tpl.book.manifest import read_manifest, record
 from tpl.book.pairs import check_pair, pair

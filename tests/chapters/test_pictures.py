@@ -13,7 +13,7 @@ from scipy.stats import ortho_group
 
 from tpl.chapters.latent_space.figures import plot_kinds
 from tpl.chapters.latent_space.measures import principal_components, spread_of_views
-from tpl.chapters.pictures import picture_grid, posters, solid, spread_out
+from tpl.chapters.pictures import made_to_fit, picture_grid, posters, solid, spread_out
 from tpl.look.plotting import CLAY, use_style
 from tpl.look.scenes import steps_scene
 
@@ -124,3 +124,12 @@ def test_other_code_of_the_ray_caster_draws_anew_and_other_words_do_not(tmp_path
     assert drawn() == 3
     edit_code("tpl.rendering.raycast", "LIGHT = 7")
     assert drawn() == 5
+
+
+def test_meshes_are_made_to_fit_by_one_factor_and_small_ones_are_left():
+    large, small = (trimesh.creation.box(extents=[size, 0.1, 0.1]) for size in (4.0, 1.0))
+    fitted = made_to_fit([large, None, small])
+    assert fitted[1] is None and fitted[0].scale == pytest.approx(1.0)
+    assert fitted[2].extents[0] / fitted[0].extents[0] == pytest.approx(1 / 4) and large.extents[0] == 4
+    (left,) = made_to_fit([trimesh.creation.box(extents=[0.3, 0.3, 0.3])])
+    assert left.extents[0] == pytest.approx(0.3)

@@ -93,14 +93,14 @@ def test_a_reconstruction_that_failed_is_a_row_with_its_reason(bench, monkeypatc
 def test_codes_go_to_the_decoder_of_the_method_that_is_measured(bench, monkeypatch):
     decode, asked = Trained.decode, []
 
-    def listen(self, latent, frame, step=-1, method="none"):
-        asked.append(method)
-        return decode(self, latent, frame, step, method)
+    def listen(self, latent, frame, method, measured):
+        asked.append((method, measured))
+        return decode(self, latent, frame, method=method, measured=measured)
 
     monkeypatch.setattr("tpl.chapters.tables.protocol_study.PROTOCOLS", FEW[:1])
     monkeypatch.setattr("tpl.study.trained.Trained.decode", listen)
     measure_category(replace(bench, resolution=18), ENCODER)
-    assert asked == [ENCODER] * 2
+    assert asked == [(ENCODER, True)] * 2
 
 
 def test_what_is_missing_or_strange_is_named(bench, tmp_path):

@@ -3,6 +3,7 @@
 from tpl.chapters.pictures import (
     exhibits,
     gallery,
+    made_to_fit,
     painted_by_place,
     painted_template,
     picture_grid,
@@ -16,6 +17,7 @@ from tpl.chapters.pictures import (
 __all__ = [
     "exhibits",
     "gallery",
+    "made_to_fit",
     "painted_by_place",
     "painted_template",
     "picture_grid",

@@ -58,6 +58,13 @@ def posters(
     return [None if file is None else np.asarray(Image.open(file)) for file in files]
 
 
+def made_to_fit(meshes: Sequence[trimesh.Trimesh | None]) -> list[trimesh.Trimesh | None]:
+    """Meshes made smaller, all by one factor, until the largest is no larger than a shape: templates have any size."""
+    sizes = [float(mesh.scale) for mesh in meshes if mesh is not None]
+    factor = 1 / max([1.0, *sizes])
+    return [None if mesh is None else mesh.copy().apply_scale(factor) for mesh in meshes]
+
+
 def _draw_poster(file: Path, mesh: trimesh.Trimesh, camera: Camera, size: int, color: Any) -> None:
     picture = Image.fromarray(composite(render_poster(mesh, camera, size, color, samples=3)))
     stream = io.BytesIO()
