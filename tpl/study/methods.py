@@ -137,9 +137,8 @@ class RefinedEncoder(Method):
 
     def answer(self, exam: Exam) -> Iterator[list[dict[str, Answer]]]:
         arm, bench = exam.arms[self.of], exam.bench
-        start = seen_in(arm, exam.flat)
-        if self.config.camera_known:
-            start = start._replace(poses=exam.poses.to(start.codes))
+        codes = exam.codes[self.of]
+        start = Start(codes, exam.poses.to(codes)) if self.told_more else seen_in(arm, exam.flat)
         names = exam.names[:1] if self.told_more else exam.names  # seconds a view: for a bound the fixed one is enough
         for group in exam.groups:
             views = [
@@ -327,7 +326,7 @@ def method_color(method: str) -> str:
 def better_encoder(methods: Container[str]) -> str:
     """Of phase 2's encoders among some methods, the one that the book takes where it shows one; the plain one if none.
 
-    It is ours, with the SDF loss, wherever it is trained.
+    It is ours wherever it is trained.
     """
     return OUR_ENCODER if OUR_ENCODER in methods else ENCODER
 
