@@ -87,11 +87,17 @@ def test_waiting_has_an_end():
     latest.wait(10)
 
 
-def test_the_pace_grows_coarser_until_frames_are_in_time():
-    pace = Pace((48, 32), 0.1)
-    pace.told(0.05)
-    assert pace.grid == 48
-    pace.told(0.2)
-    assert pace.grid == 32
-    pace.told(0.2)
-    assert pace.grid == 32
+def test_the_pace_follows_the_frames_and_not_a_single_one():
+    pace = Pace((48, 32, 24), 0.1)
+
+    def after(*seconds):
+        for frame in seconds:
+            pace.told(frame)
+        return pace.grid
+
+    assert after(0.05, 0.2, 0.05, 0.2, 0.2) == 48
+    assert after(0.2) == 32  # the third in a row
+    assert after(0.08, 0.08, 0.08, 0.08) == 32  # in time, and none too quick
+    assert after(0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2) == 24
+    assert after(0.03, 0.03, 0.03) == 32
+    assert after(0.03, 0.03, 0.03, 0.03, 0.03, 0.03) == 48

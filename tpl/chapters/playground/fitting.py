@@ -145,8 +145,7 @@ def fit_shape(
         raise SettingsError(f"a fit learns {' or '.join(LEARNS)}, not {learns!r}")
     if unknown := set(weights or {}) - set(WEIGHTS):
         raise SettingsError(f"no weight is called {min(unknown)!r}; there is {', '.join(WEIGHTS)}")
-    collection = player.bench.collection
-    trained = player.bench.run(player.trained.phase_1).config()
+    collection, trained = player.bench.collection, player.config
     small = {} if learns == CODE else {"model": {**trained["model"], **SMALL}, "epochs": 1}
     config = validated(EmbeddingConfig, {**trained, **small, **(weights or {}), "compiled": False})
     cross = config.cross_share > 0 and collection.config.prepare.cross_samples > 0

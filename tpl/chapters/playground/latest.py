@@ -18,7 +18,7 @@ class Turn:
         """Whether a newer wish waits."""
         return self._latest.number != self._number
 
-    def settles(self, seconds: float) -> bool:
+    def settles(self, seconds: float | int) -> bool:
         """Waits for so long; whether no newer wish has come meanwhile."""
         with self._latest.changed:
             return not self._latest.changed.wait_for(lambda: self.overtaken, seconds)
@@ -46,7 +46,7 @@ class Latest(Generic[Wish]):
             self._wish, self.number = wish, self.number + 1
             self.changed.notify_all()
 
-    def wait(self, seconds: float = 60) -> None:
+    def wait(self, seconds: float | int = 60) -> None:
         """Waits until the last wish is worked off.
 
         Raises:
@@ -75,21 +75,29 @@ class Latest(Generic[Wish]):
 
 
 class Pace:
-    """How finely something is drawn while it moves: as finely as keeps a rate.
+    """How finely something is drawn while it moves: as finely as keeps a rate, as far as the last frames tell.
 
     Args:
         grids: From fine to coarse.
         seconds: That a frame may take.
     """
 
-    def __init__(self, grids: tuple[int, ...], seconds: float):
+    PATIENCE = 3  # frames in a row that are too slow, or quick enough for the next finer grid
+    QUICK = 0.4  # of the time a frame may take: the next finer grid has about twice as many faces
+
+    def __init__(self, grids: tuple[int, ...], seconds: float | int):
         self.grids, self.seconds, self.place = grids, seconds, 0
+        self._slow = self._quick = 0
 
     @property
     def grid(self) -> int:
         return self.grids[self.place]
 
-    def told(self, seconds: float) -> None:
+    def told(self, seconds: float | int) -> None:
         """Learns what a frame took."""
-        if seconds > self.seconds and self.place + 1 < len(self.grids):
-            self.place += 1
+        self._slow = self._slow + 1 if seconds > self.seconds else 0
+        self._quick = self._quick + 1 if seconds < self.QUICK * self.seconds else 0
+        step = (self._slow >= self.PATIENCE) - (self._quick >= self.PATIENCE)
+        if step:
+            self.place = min(max(self.place + step, 0), len(self.grids) - 1)
+            self._slow = self._quick = 0

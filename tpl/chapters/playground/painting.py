@@ -1,6 +1,7 @@
 """What the colours of a mesh say: where its points lie on the template, which part they are, how far off they are."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 import igl
 import numpy as np
@@ -45,6 +46,11 @@ class Painter:
         """What its colours can say: parts only where shapes come with labels."""
         return [paint for paint in PAINTS if paint != PART or self.exemplars]
 
+    @cached_property
+    def part_names(self) -> list[str]:
+        """What the parts are called, in the order of `PART_COLORS`; none where shapes come without labels."""
+        return list(self.exemplars[0].load().metadata["parts"]) if self.exemplars else []
+
     def colors(self, mesh: trimesh.Trimesh, state: State) -> UInt8[np.ndarray, "n 3"]:
         """The colour of each vertex.
 
@@ -64,6 +70,11 @@ class Painter:
             return error_colors(self.distance(state.shape)(vertices), ERROR_LIMIT)
         places = self.player.places(self.player.frame(state).apply(vertices), state)
         return position_colors(places[:, :3]) if state.paint == PLACE else PART_COLORS[self._parts(places)]
+
+    def painted(self, state: State, resolution: int = 64) -> trimesh.Trimesh:
+        """The state's mesh (raw frame) in its colours; raises as `Player.mesh` and `colors`."""
+        mesh = self.player.mesh(state, resolution)
+        return trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=self.colors(mesh, state), process=False)
 
     def _parts(self, places: Float[np.ndarray, "n coordinates"]) -> np.ndarray:
         """The part of the exemplars' point that lies nearest on the template."""

@@ -1,8 +1,10 @@
 """One decoder under the hand: the code, the function and the mesh that follow from where the controls stand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from tpl.meshes import Normalization
 from tpl.models.implicit import CHUNK
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
-from tpl.study.methods import ENCODERS
+from tpl.study.methods import ENCODERS, OUR_PHASE_1, PHASE_1
 from tpl.study.trained import LEARNT, Trained
 
 CLAY, PLACE, PART, ERROR = "clay", "place on the template", "part", "distance to the truth"
@@ -27,6 +29,8 @@ PAINTS = (CLAY, PLACE, PART, ERROR)
 """What the colours of a mesh can say."""
 
 FIXED = "fixed view"
+CALLED = {OUR_PHASE_1: "ours", PHASE_1: "the paper's"}
+"""What decoders are called, by the names of their run folders."""
 
 
 class PlaygroundError(PlainError):
@@ -40,7 +44,7 @@ class State:
     shape: str  # id of the shape whose code is played with
     view: str = ""  # where that code comes from, as `Player.views` names it; the first of them if empty
     other: str = ""  # id of the shape that `between` leads to; nowhere if empty
-    between: float = 0.0  # share of the way from the one code to the other
+    between: float | int = 0.0  # share of the way from the one code to the other
     spread: tuple[float, ...] = ()  # standard deviations along the first directions of the codes
     beside: tuple[float, ...] = ()  # the same along those of the coordinates beside space, if the decoder has any
     step: int | None = None  # steps of the warp; 0 is the template as it is, None all of them
@@ -73,6 +77,8 @@ class Player:
         self.scores = principal_scores(self.codes, directions) if lead is None else lead.scores
         self.directions = directions_along(self.scores, self.codes)
         self._seen: dict[tuple[str, str], Tensor] = {}
+        self._pictures: dict[str, dict[str, np.ndarray]] = {}
+        self._frames: dict[str, Normalization] = {}
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -84,6 +90,11 @@ class Player:
     def steps(self) -> int:
         """Steps of the warp."""
         return self.model.config.warp_steps
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What phase 1 was trained with."""
+        return self.bench.run(self.trained.phase_1).config()
 
     @cached_property
     def slices(self) -> Float[Tensor, "directions ambient"]:
@@ -102,15 +113,19 @@ class Player:
         if shape not in self.shapes:
             some = ", ".join([*self.shapes][:3])
             raise PlaygroundError(f"no shape {shape!r} to play with; the first ones are {some}")
-        store, found = self.bench.store, {}
-        for kind in ("fixed", "easy", "hard"):
-            images, _ = store.read_views(self.shapes[shape], kind)
-            found |= {FIXED if kind == "fixed" else f"{kind} view {number}": at for number, at in enumerate(images)}
-        return found
+        if shape not in self._pictures:
+            store, found = self.bench.store, {}
+            for kind in ("fixed", "easy", "hard"):
+                images, _ = store.read_views(self.shapes[shape], kind)
+                found |= {FIXED if kind == "fixed" else f"{kind} view {number}": at for number, at in enumerate(images)}
+            self._pictures[shape] = found
+        return self._pictures[shape]
 
     def frame(self, state: State) -> Normalization:
         """The frame of the state's shape, in which its meshes stand."""
-        return self.bench.store.read_normalization(self.shapes[state.shape])
+        if state.shape not in self._frames:
+            self._frames[state.shape] = self.bench.store.read_normalization(self.shapes[state.shape])
+        return self._frames[state.shape]
 
     # --- from the controls to a code, and from there to a mesh
 
@@ -216,29 +231,30 @@ def directions_along(
     return scores.T @ (codes - codes.mean(dim=0)) / len(scores)
 
 
-def open_players(
-    bench: Bench, decoders: Mapping[str, str], directions: int = 4, runs: Sequence[Bench] = ()
-) -> dict[str, Player]:
-    """The decoders of a category that are played with side by side; the first one leads.
+def open_players(bench: Bench, phase_1: str, beside: str = "", runs: Path | str = "") -> dict[str, Player]:
+    """A decoder of a category, and another that is played with beside it, by what they are called.
 
     Args:
         bench: Of the category.
-        decoders: Run folders of phases 1, by what they are called.
-        directions: See `Player`.
-        runs: The benches that the further decoders are of, in their order; by default the first one's.
+        phase_1: Run folder of the one that leads.
+        beside: That of the other; none if empty.
+        runs: Folder of the trainings that the other one is of; those of the bench if empty.
 
     Raises:
         RunError: One of them is not trained.
         PlaygroundError: They have codes of different shapes.
     """
-    benches = [bench, *(other.of(bench.category) for other in runs)]
-    benches += [bench] * (len(decoders) - len(benches))
-    players: dict[str, Player] = {}
-    for (name, phase_1), of in zip(decoders.items(), benches, strict=False):
-        onto = [method for method in ENCODERS.values() if method.decoder == phase_1]
-        lead = next(iter(players.values()), None)
-        players[name] = Player(Trained(of, onto, phase_1), lead, directions)
-    return players
+    lead = _open(bench, phase_1)
+    if not beside:
+        return {CALLED.get(phase_1, phase_1): lead}
+    other = _open(replace(bench, runs=Path(runs)) if runs else bench, beside, lead)
+    name = str(Path(runs) / beside) if runs else CALLED.get(beside, beside)
+    return {CALLED.get(phase_1, phase_1): lead, name: other}
+
+
+def _open(bench: Bench, phase_1: str, lead: Player | None = None) -> Player:
+    onto = [method for method in ENCODERS.values() if method.decoder == phase_1]
+    return Player(Trained(bench, onto, phase_1), lead)
 
 
 def moved(state: State, direction: int, spread: float | int) -> State:
