@@ -121,6 +121,6 @@ def fit_table(fits: Mapping[str, Fit], last: int = 20) -> pd.DataFrame:
 
 def error_bar() -> Figure:
     """The legend of the distance to the truth."""
-    fig = plt.figure(figsize=(5, 0.7))
-    plot_error_bar(fig.add_axes((0.1, 0.6, 0.8, 0.3)), ERROR_LIMIT, "distance to the truth, % of the diagonal")
+    fig, ax = plt.subplots(figsize=(5, 0.6))
+    plot_error_bar(ax, ERROR_LIMIT, "distance to the truth, % of the diagonal")
     return fig

@@ -102,7 +102,7 @@ class Fit:
         loss.backward()
         for optimizer in self.optimizers:
             optimizer.step()
-        row = {"step": len(self.rows) + 1, "seconds": time.perf_counter() - self.started}
+        row = {"step": len(self.rows) + 1.0, "seconds": time.perf_counter() - self.started}
         self.rows.append(row | {name: term.item() for name, term in terms.items()} | {"loss": loss.item()})
         return self.rows[-1]
 

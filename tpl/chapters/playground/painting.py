@@ -107,10 +107,10 @@ class Painter:
 def distance_to(mesh: trimesh.Trimesh) -> Distance:
     """How far points are from the faces of a mesh, in its frame."""
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
-    tree = igl.AABB()
-    tree.init(vertices, faces)
 
     def distance(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        tree = igl.AABB()  # made in a millisecond; one that outlives the interpreter's end is reported as a leak
+        tree.init(vertices, faces)
         squared, _, _ = tree.squared_distance(vertices, faces, points)
         return np.sqrt(squared)
 

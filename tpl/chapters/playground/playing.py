@@ -104,12 +104,16 @@ class Player:
         return self.model.ambient_directions()
 
     def views(self, shape: str) -> list[str]:
-        """Where a shape's code can come from: training, its fixed view, others of its views."""
-        learnt = [LEARNT] if shape in self.coded else []
-        return learnt + (list(self.pictures(shape)) if self.encoder else [])
+        """Where a shape's code can come from: training, its fixed view, others of its views.
+
+        Raises:
+            PlaygroundError: There is no such shape.
+        """
+        pictures = list(self.pictures(shape))
+        return ([LEARNT] if shape in self.coded else []) + (pictures if self.encoder else [])
 
     def pictures(self, shape: str) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """A shape's views by their names, on white; the fixed one first."""
+        """A shape's views by their names, on white; the fixed one first. Raises as `views`."""
         if shape not in self.shapes:
             some = ", ".join([*self.shapes][:3])
             raise PlaygroundError(f"no shape {shape!r} to play with; the first ones are {some}")
