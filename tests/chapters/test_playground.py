@@ -36,6 +36,7 @@ from tpl.chapters.playground.figures import snapshot_steps
 from tpl.chapters.playground.fitting import Fit
 from tpl.chapters.playground.painting import distance_to
 from tpl.chapters.playground.playing import FIXED, Player, directions_along, principal_scores
+from tpl.chapters.playground.screens import Screen
 from tpl.dataset.batches import SDFTable
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
@@ -315,13 +316,12 @@ def test_a_fit_finds_the_code_that_made_the_samples(player):
 
 
 def test_a_small_decoder_learns_one_shape_from_nothing(player, first):
-    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=200, points=256)
+    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=800, points=128)
     rows = list(fit.run())
     assert rows[-1]["sdf"] < 0.4 * rows[0]["sdf"]
-    points = player.bench.store.read_sdf(player.shapes[first.shape])
-    clear = np.abs(points.sdf) > 0.03
-    right = (fit.sdf()(points.points[clear]) < 0) == (points.sdf[clear] < 0)
-    assert right.mean() > 0.9
+    samples = player.bench.store.read_sdf(player.shapes[first.shape])
+    right = (fit.sdf()(samples.points) < 0) == (samples.sdf < 0)
+    assert right.mean() > 0.8 > 0.7 > (samples.sdf > 0).mean()  # and not by saying "outside" everywhere
     assert fit.model is not player.model and fit.latent.shape == (1, 8)
 
 
@@ -396,9 +396,11 @@ def desk(players):
 
 def assert_shows(screen, player, state, grid):
     mesh = player.mesh(state, grid)
-    np.testing.assert_array_equal(screen.mesh.vertices, np.asarray(mesh.vertices, np.float32))
+    count = len(mesh.vertices)
+    np.testing.assert_array_equal(screen.mesh.vertices[:count], np.asarray(mesh.vertices, np.float32))
     np.testing.assert_array_equal(screen.mesh.indices, mesh.faces)
-    np.testing.assert_array_equal(screen.mesh.colors, packed_colors(Painter(player).colors(mesh, state)))
+    np.testing.assert_array_equal(screen.mesh.colors[:count], packed_colors(Painter(player).colors(mesh, state)))
+    assert len(screen.mesh.colors) == len(screen.mesh.vertices)
     assert screen.mesh.visible and screen.line.value.startswith(f"{len(mesh.faces):,} faces")
 
 
@@ -414,6 +416,24 @@ def test_dragging_ends_where_the_slider_stands(desk, player, first):
         desk.spreads[0].value = float(value)
     desk.drawing.wait()
     assert_shows(desk.screens[0], player, moved(first, 0, 1.5), 24)
+
+
+def test_no_message_leaves_an_index_without_its_vertex(monkeypatch):
+    """The front end takes the arrays of a message in any order, one message after the other."""
+    screen, room = Screen(), [3]
+    sent = []
+    monkeypatch.setattr(
+        screen.mesh, "send_state", lambda key=None: sent.append({key} if isinstance(key, str) else set(key))
+    )
+    for finer in (1, 4, 1, 5):
+        ball = trimesh.creation.icosphere(finer)
+        sent.clear()
+        screen.show(ball, np.zeros((len(ball.vertices), 3), np.uint8), "a ball")
+        used = int(screen.mesh.indices.max())
+        with_indices = next(keys for keys in sent if "indices" in keys)
+        before = [keys for keys in sent[: sent.index(with_indices)] if "vertices" in keys]
+        assert used < (len(screen.mesh.vertices) if before else room[0]) and len(screen.mesh.vertices) >= room[0]
+        room[0] = len(screen.mesh.vertices)
 
 
 def test_each_control_leads_to_its_state(desk, player, first):
