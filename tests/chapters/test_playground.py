@@ -8,6 +8,7 @@ import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from playgrounds import small_bench
 from scipy.stats import ortho_group
 
 from tpl.chapters.correspondence.figures import PART_COLORS
@@ -38,38 +39,22 @@ from tpl.chapters.playground.painting import distance_to
 from tpl.chapters.playground.playing import FIXED, Player, directions_along, principal_scores
 from tpl.chapters.playground.screens import Screen
 from tpl.dataset.batches import SDFTable
-from tpl.dataset.collection import CollectionConfig, open_collection
-from tpl.dataset.prepare import PrepareConfig
 from tpl.geometry.marching import extract_mesh, sample_mesh
 from tpl.inference import mean_code, to_raw
 from tpl.look.plotting import CLAY as CLAYS
 from tpl.look.plotting import error_colors, position_colors
 from tpl.look.scenes import packed_colors
 from tpl.settings import SettingsError
-from tpl.study.bench import Bench
 from tpl.study.methods import OUR_ENCODER, OUR_PHASE_1, PHASE_1
 from tpl.study.trained import LEARNT, Trained
-from tpl.study.trainings import embed_category, regress_category
-from tpl.training import EmbeddingConfig, RunError, embedding_config, regression_config
+from tpl.training import EmbeddingConfig, RunError
 
-TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
-SHORT = dict(epochs=150, shapes_per_batch=4, points_per_shape=64, outputs="last", pointpair_weight=0.0, cross_share=0.0)
-FAST = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, precision="fp32")
 GRID = 16
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """Four chairs with both kinds of decoder, and an encoder onto ours."""
-    folder = tmp_path_factory.mktemp("playground")
-    amounts = PrepareConfig(sdf_samples=1000, surface_points=1000, easy_views=2, hard_views=1, image_size=16)
-    config = CollectionConfig(train=4, coded=4, validation=0, test=2, prepare=amounts)
-    bench = Bench(folder / "runs", open_collection(folder / "data", ["chairs"], config, jobs=1), ("chairs",))
-    for name, dim in ((PHASE_1, 0), (OUR_PHASE_1, 2)):
-        embed_category(bench, embedding_config(model={**TINY, "ambient_dim": dim}, **SHORT, **FAST), name)
-    encoder = regression_config(encoder=dict(latent_dim=4, width=8), epochs=1, views_per_batch=2, precision="fp32")
-    regress_category(bench, encoder, OUR_ENCODER)
-    return bench
+    return small_bench(tmp_path_factory.mktemp("playground"))
 
 
 @pytest.fixture(scope="module")
@@ -316,12 +301,12 @@ def test_a_fit_finds_the_code_that_made_the_samples(player):
 
 
 def test_a_small_decoder_learns_one_shape_from_nothing(player, first):
-    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=800, points=128)
+    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=400, points=128)
     rows = list(fit.run())
     assert rows[-1]["sdf"] < 0.4 * rows[0]["sdf"]
     samples = player.bench.store.read_sdf(player.shapes[first.shape])
-    right = (fit.sdf()(samples.points) < 0) == (samples.sdf < 0)
-    assert right.mean() > 0.8 > 0.7 > (samples.sdf > 0).mean()  # and not by saying "outside" everywhere
+    found, truth = (np.clip(values, -0.1, 0.1) for values in (fit.sdf()(samples.points), samples.sdf))
+    assert np.corrcoef(found, truth)[0, 1] > 0.7
     assert fit.model is not player.model and fit.latent.shape == (1, 8)
 
 
