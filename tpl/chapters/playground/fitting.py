@@ -77,8 +77,7 @@ class Fit:
         self.optimizers = make_optimizers(groups + (decoder_groups(self.model, config) if model is None else []), 0.0)
         self.full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         self.generator = torch.Generator(table.device).manual_seed(config.seed)
-        self.rows: list[dict[str, float]] = []
-        """The learning curve: `step`, `seconds`, each term and their sum as `loss`."""
+        self.rows: list[dict[str, float]] = []  # the learning curve
 
     @property
     def done(self) -> float:
@@ -88,7 +87,7 @@ class Fit:
         return (time.perf_counter() - self.started) / self.seconds if self.started else 0.0
 
     def take(self) -> dict[str, float]:
-        """Takes a step; returns its row of the learning curve."""
+        """Takes a step; returns its row of the curve: `step`, `seconds`, each term, and their sum as `loss`."""
         self.started = self.started or time.perf_counter()
         done, config = min(1.0, self.done), self.config
         set_rates(self.optimizers, self.full_rates, rate_factor(config, done))

@@ -1,6 +1,7 @@
 """A worker that always does what was wished for last: intermediate wishes of a slider are dropped, never the last."""
 
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -67,8 +68,9 @@ class Latest(Generic[Wish]):
             error = None
             try:
                 self._work(wish, Turn(self, number))  # pyright: ignore[reportArgumentType]  # there was a wish
-            except Exception as met:  # whoever waits gets it
+            except Exception as met:  # whoever waits gets it; at a front end nobody waits
                 error = met
+                traceback.print_exception(met)
             with self.changed:
                 self._done, self._error = number, error
                 self.changed.notify_all()

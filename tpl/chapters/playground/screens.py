@@ -13,9 +13,8 @@ from jaxtyping import Float, UInt8
 from tpl.chapters.playground.latest import Pace, Turn
 from tpl.chapters.playground.painting import Painter
 from tpl.chapters.playground.playing import Player, State
-from tpl.errors import PlainError
 from tpl.geometry.following import FollowedSurface
-from tpl.geometry.marching import EmptyShape, extract_mesh
+from tpl.geometry.marching import extract_mesh
 from tpl.geometry.primitives import SDF
 from tpl.inference import to_raw
 from tpl.look.scenes import drawable_mesh, empty_plot, packed_colors
@@ -134,7 +133,7 @@ class Artist:
         try:
             mesh = to_raw(extract(player.sdf(state)), player.frame(state))
             colors = self.painter(player).colors(mesh, state)
-        except (EmptyShape, PlainError) as error:
+        except ValueError as error:  # no surface, no such view, a training that diverged
             self.screens[place].blank(str(error))
             return
         spent, length = 1000 * (time.perf_counter() - start), float(player.code(state).norm())
