@@ -96,7 +96,7 @@ def page(lab: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page, complaints = browser.new_page(viewport={"width": 1700, "height": 1400}), []
-        page.set_default_timeout(240_000)  # a Lab that starts on a busy machine takes its time
+        page.set_default_timeout(600_000)  # a Lab that starts on a busy machine takes its time
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: "K3D" in message.text and complaints.append(message.text))
         near = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
