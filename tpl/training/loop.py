@@ -21,6 +21,7 @@ from tpl.training.muon import Muon
 from tpl.training.precision import half_precision
 from tpl.training.sharing import accelerator_on, share
 from tpl.training.states import load_state
+from tpl.watching import Stage
 
 
 class TrainingConfig(BaseModel):
@@ -117,7 +118,8 @@ def fit(
 
     Raises:
         TrainingInterrupted: A term is not finite.
-        OutOfTime: The next steps would not end before `DEADLINE`; the state is saved.
+        OutOfTime: The next steps would not end before `DEADLINE`, or whoever watches wants the training to stop
+            (`Stopped`); the state is saved.
         ShareError: Processes or parts cannot share a batch evenly.
     """
     label = label or "the training"
@@ -128,8 +130,9 @@ def fit(
     settle_device(objective, accelerator)
     network, *optimizers = accelerator.prepare(objective, *optimizers)
     network.train()
-    first, history = (0, []) if state is None else load_state(accelerator, state)
+    first, history, begun = (0, [], {}) if state is None else load_state(accelerator, state)
     half, generator = half_precision(config.precision, device), torch.Generator(device)
+    seen: dict[str, int] = {}
 
     def take(step: int, steps: int) -> dict[str, Tensor]:
         """One step, which depends on the seed, its number and the weights alone; returns the terms."""
@@ -137,7 +140,9 @@ def fit(
         generator.manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
         set_rates(optimizers, full_rates, rate_factor(config, done))
-        batch = share(draw(generator, step, steps), accelerator.process_index, accelerator.num_processes)
+        whole_batch = draw(generator, step, steps)
+        seen.update(sizes(whole_batch))
+        batch = share(whole_batch, accelerator.process_index, accelerator.num_processes)
         terms: dict[str, Tensor] = {}
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -156,16 +161,29 @@ def fit(
     if config.budget_minutes:
         record = None if state is None else state.with_name("steps.json")
         steps = settled_steps(config.budget_minutes, take, objective, optimizers, accelerator, record)
-    curve, told = LearningCurve(history, accelerator, label), {"precision": config.precision, "of": about}
-    saves = None if state is None else SavePoints(accelerator, state, config.save_every, first, told, label)
-    for step in tqdm(range(first, steps), label, initial=first, total=steps, disable=not progress, mininterval=2):
-        curve.add(take(step, steps))
-        if (step + 1) % config.log_every == 0 or step + 1 == steps:
-            curve.end_row(step + 1)
-            if saves is not None:
-                saves.end_row(step + 1, steps, curve.rows)
+    curve, told = LearningCurve(history, accelerator, label, begun), {"precision": config.precision, "of": about}
+    where = {} if state is None else {"folder": str(state.parent.resolve())}
+    stage = Stage(label, steps, first, about=where | {"seen": seen})
+    saves = SavePoints(accelerator, state, config.save_every, told, stage, objective)
+    try:
+        for step in tqdm(range(first, steps), label, initial=first, total=steps, disable=not progress, mininterval=2):
+            curve.add(take(step, steps))
+            if row_ends := (step + 1) % config.log_every == 0 or step + 1 == steps:
+                curve.end_row(step + 1)
+            saves.end_step(step + 1, curve, row_ends)
+    finally:
+        stage.end()
     objective.eval()
     return pd.DataFrame(curve.rows)
+
+
+def sizes(batch: Any) -> dict[str, int]:
+    """How many points and how many images a step sees."""
+    found = {name: getattr(batch, name, None) for name in ("points", "image", "first", "second")}
+    shapes = {name: tensor.shape for name, tensor in found.items() if isinstance(tensor, Tensor)}
+    images = sum(shape[0] for name, shape in shapes.items() if name != "points")
+    points = math.prod(shapes["points"][:2]) if "points" in shapes else 0
+    return {name: count for name, count in (("points", points), ("images", images)) if count}
 
 
 def settle_device(objective: nn.Module, accelerator: Accelerator) -> None:
