@@ -12,6 +12,7 @@ import tyro
 from PIL import Image
 
 from tpl.book.book import DEFAULT_PROFILE, Book
+from tpl.book.chapter_settings import OF_ORACLE
 from tpl.book.commands import ROOT, Given, networks, pair_chapters, publish_run, run, site, the_book
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
@@ -211,7 +212,7 @@ def evaluate(
     chosen_parameters(book, [book.find("07")], profile, given)  # refuses a name that the chapter does not have
     asked = choose(book, "07", profile, given)
     bench = _bench(asked, profile, data, runs)
-    oracle = {name: asked.values[f"oracle_{name}"] for name in ("iterations", "points", "rate")}
+    oracle = {field: asked.values[name] for field, name in OF_ORACLE.items()}
     check_time("everything is trained")
     judge = functools.partial(
         evaluate_category,

@@ -11,10 +11,11 @@ import pytest
 
 from tpl.book import execution as chapters
 from tpl.book.book import Book, BookError, at_root
+from tpl.book.bounds import converted
 from tpl.book.execution import run_chapters
 from tpl.book.manifest import read_manifest, record
 from tpl.book.pairs import check_pair, pair
-from tpl.book.parameters import chosen_parameters, converted, parameters
+from tpl.book.parameters import chosen_parameters, parameters
 from tpl.book.publishing import cleaned, executed_notebooks, publish
 from tpl.book.site import broken_links, build_site, facts, stage
 from tpl.errors import OutOfTime

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from tpl.book.book import Book, Value
+from tpl.book.chapter_settings import OF_COLLECTION
 from tpl.book.parameters import chosen_parameters, parameters
 from tpl.dataset.collection import CollectionConfig
 from tpl.dataset.prepare import PrepareConfig
@@ -96,8 +97,9 @@ def collection_config(values: Mapping[str, Any], told: Mapping[str, Any] | None 
         values: The parameters.
         told: What is known of the source, such as where its meshes lie.
     """
-    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "small", "validation", "test")}
-    counts |= {name: values[name] for name in ("small_sdf_samples", "small_cross_samples")}
+    asked: dict[str, Any] = {field: values[name] for field, name in OF_COLLECTION.items()}
+    asked["source"] = values["source"] or "procedural"
+    if not values["folder"]:  # then that which is known already
+        del asked["folder"]
     amounts = {name: values[name] for name in PrepareConfig.model_fields if name in values}
-    source = {"source": values["source"] or "procedural"} | ({"folder": values["folder"]} if values["folder"] else {})
-    return validated(CollectionConfig, {**(told or {}), **source, **counts, "seed": values["seed"], "prepare": amounts})
+    return validated(CollectionConfig, {**(told or {}), **asked, "prepare": amounts})
