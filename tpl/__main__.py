@@ -29,6 +29,7 @@ from tpl.settings import Preset, validated
 from tpl.shapes import SourceOptions
 from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
+from tpl.workbench.commands import lab
 
 if TYPE_CHECKING:
     from tpl.study.bench import Bench
@@ -333,6 +334,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "reconstruct": reconstruct,
     "run": run,
+    "lab": lab,
     "site": site,
     "pair": pair_chapters,
     "publish": publish_run,

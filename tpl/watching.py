@@ -158,7 +158,8 @@ class Watcher:
                 if told["ended"] or _is_there(told["process"]):
                     found.append(told | {"networks": file.with_suffix(".safetensors")})
         found.sort(key=lambda told: told["began"])
-        return [Told(*(told[name] for name in Told._fields[:7]), told, told["networks"]) for told in found]
+        said = ("label", "done", "total", "unit", "rate", "ended", "rows", "networks")
+        return [Told(**{name: told[name] for name in said}, about=told) for told in found]
 
     def forget(self) -> None:
         """Clears what was said, so that the next work begins with nothing."""

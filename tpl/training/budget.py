@@ -60,9 +60,17 @@ class SavePoints:
     ):
         self.accelerator, self.folder, self.every, self.told = accelerator, folder, every, told
         self.stage, self.networks = stage, networks
+        if folder is not None:
+            stage.told["folder"] = str(folder.parent.resolve())
         self.saved_at = stage.told["first"]
         self.row_began = self.saved_when = self.looked = time.perf_counter()
         self.saving = 0.0  # seconds that the last state took
+
+    def __enter__(self) -> "SavePoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stage.end()
 
     def end_step(self, step: int, curve: LearningCurve, row_ends: bool) -> None:
         """Tells how far the training is, and saves it if it is time to.

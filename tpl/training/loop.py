@@ -122,7 +122,7 @@ def fit(
             (`Stopped`); the state is saved.
         ShareError: Processes or parts cannot share a batch evenly.
     """
-    label = label or "the training"
+    label, (draw, seen) = label or "the training", counting(draw)
     optimizers = make_optimizers(groups, weight_decay)
     full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     device = optimizers[0].param_groups[0]["params"][0].device
@@ -132,7 +132,6 @@ def fit(
     network.train()
     first, history, begun = (0, [], {}) if state is None else load_state(accelerator, state)
     half, generator = half_precision(config.precision, device), torch.Generator(device)
-    seen: dict[str, int] = {}
 
     def take(step: int, steps: int) -> dict[str, Tensor]:
         """One step, which depends on the seed, its number and the weights alone; returns the terms."""
@@ -140,9 +139,7 @@ def fit(
         generator.manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
         set_rates(optimizers, full_rates, rate_factor(config, done))
-        whole_batch = draw(generator, step, steps)
-        seen.update(sizes(whole_batch))
-        batch = share(whole_batch, accelerator.process_index, accelerator.num_processes)
+        batch = share(draw(generator, step, steps), accelerator.process_index, accelerator.num_processes)
         terms: dict[str, Tensor] = {}
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -162,19 +159,27 @@ def fit(
         record = None if state is None else state.with_name("steps.json")
         steps = settled_steps(config.budget_minutes, take, objective, optimizers, accelerator, record)
     curve, told = LearningCurve(history, accelerator, label, begun), {"precision": config.precision, "of": about}
-    where = {} if state is None else {"folder": str(state.parent.resolve())}
-    stage = Stage(label, steps, first, about=where | {"seen": seen})
-    saves = SavePoints(accelerator, state, config.save_every, told, stage, objective)
-    try:
+    stage = Stage(label, steps, first, about={"seen": seen, "objective": type(objective).__name__})
+    with SavePoints(accelerator, state, config.save_every, told, stage, objective) as saves:
         for step in tqdm(range(first, steps), label, initial=first, total=steps, disable=not progress, mininterval=2):
             curve.add(take(step, steps))
             if row_ends := (step + 1) % config.log_every == 0 or step + 1 == steps:
                 curve.end_row(step + 1)
             saves.end_step(step + 1, curve, row_ends)
-    finally:
-        stage.end()
     objective.eval()
     return pd.DataFrame(curve.rows)
+
+
+def counting(draw: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, int]]:
+    """A way to draw a batch, and how many points and images the last one had."""
+    seen: dict[str, int] = {}
+
+    def counted(*arguments: Any) -> Any:
+        batch = draw(*arguments)
+        seen.update(sizes(batch))
+        return batch
+
+    return counted, seen
 
 
 def sizes(batch: Any) -> dict[str, int]:
