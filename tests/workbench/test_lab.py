@@ -1,11 +1,13 @@
 """JupyterLab on the bench, in Chromium: a form, a training that is watched, stopped and gone on with."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,17 +160,24 @@ def wait_for(page: Page, file: Path) -> None:
     raise AssertionError(f"{file} did not come")
 
 
-def test_the_sources_are_as_they_were(clone, lab, browser):
-    """After every chapter was opened on the bench, changed and run as far as its form, git sees nothing."""
-    for copy in sorted((clone / "lab").glob("*.ipynb")):
-        page, _ = opened(browser, lab, copy.stem)
-        page.locator(".jp-CodeCell .cm-content").first.click()
-        page.keyboard.press("Control+End")
-        page.keyboard.type("\nchanged = True")
-        page.keyboard.press("Shift+Enter")
-        page.keyboard.press("Control+s")
-        page.close()
-    changed = [copy.stem for copy in (clone / "lab").glob("*.ipynb") if "changed = True" in copy.read_text()]
-    assert len(changed) == len(list((clone / "lab").glob("*.ipynb")))
+def test_the_sources_are_as_they_were(clone, lab):
+    """After the one chapter was run and every copy changed and saved as JupyterLab saves it, git sees nothing."""
+    address, token = lab.split("/lab?token=")
+    copies = sorted((clone / "lab").glob("*.ipynb"))
+    assert len(copies) > 10
+    for copy in copies:
+        allowed = {"Authorization": f"token {token}"}
+        asked = urllib.request.Request(f"{address}/api/contents/{copy.name}", headers=allowed)
+        with urllib.request.urlopen(asked) as answer:
+            model = json.load(answer)
+        for cell in model["content"]["cells"]:
+            if cell["cell_type"] == "code":
+                cell["source"] += "\nchanged = True"
+        content = json.dumps({name: model[name] for name in ("type", "format", "content")}).encode()
+        headers = {**asked.headers, "Content-Type": "application/json"}
+        saved = urllib.request.Request(asked.full_url, content, headers, method="PUT")
+        with urllib.request.urlopen(saved) as answer:
+            assert answer.status == 200
+        assert "changed = True" in copy.read_text()
     seen = subprocess.run(["git", "status", "--short"], cwd=clone, capture_output=True, text=True, check=True)
     assert seen.stdout.replace("?? straight/\n", "") == ""
