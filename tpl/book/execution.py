@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -238,6 +238,7 @@ def _execute(
 ) -> None:
     import nbclient.exceptions
     import papermill
+    from jupyter_core.utils import ensure_event_loop
     from traitlets.config import Config
 
     root, folder = book.root.resolve(), folder.resolve()
@@ -252,16 +253,17 @@ def _execute(
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the debugger of ipykernel warns in the first output
     }
     try:
-        papermill.execute_notebook(
-            chapter.notebook.resolve(),
-            running,
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=False,
-            store_widget_state=False,
-            kernel_manager_class=kernels.of(root, {**own, **variables}),
-            config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns
-        )
+        with closing(ensure_event_loop()):  # each thread has one of its own
+            papermill.execute_notebook(
+                chapter.notebook.resolve(),
+                running,
+                parameters=values,
+                kernel_name="python3",
+                progress_bar=False,
+                store_widget_state=False,
+                kernel_manager_class=kernels.of(root, {**own, **variables}),
+                config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns
+            )
     except (papermill.PapermillExecutionError, nbclient.exceptions.DeadKernelError) as error:
         shutil.rmtree(scenes)
         if kernels.stopped:

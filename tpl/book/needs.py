@@ -22,9 +22,11 @@ def read_needs(book: Book) -> dict[str, set[str]]:
     """
     file = book.folder / NEEDS
     try:
-        written = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+        written = (yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None) or {}
     except yaml.YAMLError as error:
         raise BookError(f"{file} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(written, dict) or not all(isinstance(names, list) for names in written.values()):
+        raise BookError(f"{file} should hold lines `chapter: [chapters that it needs]`, not {written!r}")
     before: list[str] = []
     needs: dict[str, set[str]] = {}
     for chapter in book.chapters:
