@@ -208,10 +208,8 @@ def _parameters(runs: Sequence[_Run], names: tuple[str, str]) -> pd.DataFrame:
 def _seconds(runs: Sequence[_Run], names: tuple[str, str]) -> pd.DataFrame:
     """Seconds of what both have done, where they differ by more than a tenth, and the sums of all."""
     rows = []
-    for kind, one, other in (
-        ("trainings", *(run.facts for run in runs)),
-        ("chapters", *(run.chapters for run in runs)),
-    ):
+    for kind, tables in (("trainings", [run.facts for run in runs]), ("chapters", [run.chapters for run in runs])):
+        one, other = tables
         took = {name: [float(table[name]["seconds"]) for table in tables] for name in one if name in other}
         sums = {f"all {len(took)} {kind} of both": [sum(pair) for pair in zip(*took.values(), strict=True)]}
         differ = {name: pair for name, pair in took.items() if abs(pair[1] - pair[0]) > max(1, 0.1 * pair[0])}
@@ -305,13 +303,15 @@ def _figure(comparison: Comparison, kind: str) -> bytes:
     results = {title: comparison.results.loc[named == title] for title in dict.fromkeys(named)}
     panels: Mapping[str, Any] = results or _common_curves(comparison)
     columns = min(3, len(panels))
-    size = (3.4 * columns + 1, 3.2 * -(-len(panels) // columns))
-    fig, axes = plt.subplots(-(-len(panels) // columns), columns, figsize=size, squeeze=False)
+    count = -(-len(panels) // columns)
+    high = 1.2 + 0.25 * max(map(len, results.values())) if results else 3.2  # inches a panel
+    fig, axes = plt.subplots(count, columns, figsize=(3.4 * columns + 1, high * count + 0.3), squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, (title, content) in zip(axes.flat, panels.items(), strict=False):
         ax.set_axis_on()
-        (_plot_means if results else _plot_curves)(ax, content, comparison.names)
+        plot: Any = _plot_means if results else _plot_curves
+        plot(ax, content, comparison.names)
         ax.set_title(title, loc="left")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside upper right", ncols=2)
@@ -336,7 +336,8 @@ def _plot_means(ax: "Axes", results: pd.DataFrame, names: tuple[str, str]) -> No
     for name, face in zip(names, ("white", INK), strict=True):
         ax.plot([], [], "o", color=INK, markerfacecolor=face, markersize=6, label=name)
     ax.set_yticks(range(len(labels)), labels)
-    ax.set(xlabel="Chamfer distance x 1000", ylim=(len(labels) - 0.5, -0.5), xlim=(0, None))
+    farthest = max(float(row[name]) for row in rows for name in names)
+    ax.set(xlabel="Chamfer distance x 1000", ylim=(len(labels) - 0.5, -0.5), xlim=(0, 1.08 * farthest))
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
 

@@ -199,7 +199,7 @@ class _Run:
             record(self.folder, self._chapter(name), self.profile, self.chosen[name], seconds or 0.0, beside)
             self.say(f"      {name}: {seconds:.0f} s")
 
-    def conclude(self, left: Sequence[str], minutes: float | None) -> None:
+    def conclude(self, left: Sequence[str], minutes: float | int | None) -> None:
         """Raises what there is to be said of chapters that failed, or that there was no time for."""
         if self.failures:
             needing = [name for name in left if self.waits[name]] if self.going() else []

@@ -32,7 +32,9 @@ def earlier_seconds(*folders: Path) -> dict[str, float]:
     """Seconds that chapters have taken, trainings included as far as they are known: the first folder's word counts."""
     known: dict[str, float] = {}
     for folder in reversed(folders):
-        known |= {name: entry.get("longest_seconds", entry["seconds"]) for name, entry in read_manifest(folder).items()}
+        known |= {
+            name: float(entry.get("longest_seconds", entry["seconds"])) for name, entry in read_manifest(folder).items()
+        }
     return known
 
 
