@@ -35,10 +35,12 @@ from tpl.dataset.workers import TIMEOUT
 from tpl.errors import OutOfTime, check_time
 from tpl.files import beside, check_file, write_file
 from tpl.meshes import check_writable, write_mesh
+from tpl.reporting import reported
 from tpl.settings import Preset, validated
 from tpl.shapes import SourceOptions
 from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
+from tpl.workbench.commands import lab
 
 if TYPE_CHECKING:
     from tpl.study.bench import Bench
@@ -187,7 +189,8 @@ def train(
     bench = _bench(asked, profile, data, runs)
     check_given(phase, asked.given, bench.categories)
     work = PHASES[phase].train
-    folders = bench.each(lambda one: work(one, configure(phase, asked.values, one, asked.given)))
+    with reported():
+        folders = bench.each(lambda one: work(one, configure(phase, asked.values, one, asked.given)))
     for name, folder in folders.items():
         print(f"{name}: {folder}, {bench.of(name).run(folder.name).facts()['seconds']} s")
 
@@ -229,7 +232,9 @@ def evaluate(
         oracle=validated(OracleConfig, {**oracle, "seed": asked.values["seed"]}),
         draws=asked.values["draws"],
     )
-    rows = pd.concat([read_results(file) for file in bench.each(judge).values()])
+    with reported():
+        files = bench.each(judge)
+    rows = pd.concat([read_results(file) for file in files.values()])
     print(format_summary(summarize(rows, bench.seed)).to_string(index=False))
 
 
@@ -341,6 +346,7 @@ COMMANDS = {
     "reconstruct": reconstruct,
     "run": run,
     "compare": compare,
+    "lab": lab,
     "site": site,
     "pair": pair_chapters,
     "publish": publish_run,

@@ -238,11 +238,12 @@ def _smooth_patches(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "
     return connected_component_labels(joined, node_count=len(faces)).astype(np.int64)
 
 
-def _plot(panel: Panel, camera: Camera, height: int) -> Any:
+def empty_plot(camera: Camera = POSTER, height: int = TILE) -> Any:
+    """A k3d plot in the one look, with nothing in it yet."""
     import k3d
 
     target = -np.array(camera.shift, dtype=float)
-    plot = k3d.plot(  # pyright: ignore[reportCallIssue]  # the function, not the module of its name
+    return k3d.plot(  # pyright: ignore[reportCallIssue]  # the function, not the module of its name
         height=height,
         camera_auto_fit=False,
         grid_visible=False,
@@ -255,6 +256,12 @@ def _plot(panel: Panel, camera: Camera, height: int) -> Any:
         lighting=1.8,
         background_color=0xFFFFFF,
     )
+
+
+def _plot(panel: Panel, camera: Camera, height: int) -> Any:
+    import k3d
+
+    plot = empty_plot(camera, height)
     for step, mesh in enumerate(panel.meshes):
         visual: Any = mesh.visual
         packed: Any = np.array(visual.vertex_colors)[:, :3] @ np.array([0x10000, 0x100, 1])
