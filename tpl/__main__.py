@@ -13,7 +13,18 @@ from PIL import Image
 
 from tpl.book.book import DEFAULT_PROFILE, Book
 from tpl.book.chapter_settings import OF_ORACLE
-from tpl.book.commands import ROOT, Given, networks, pair_chapters, publish_run, run, site, the_book
+from tpl.book.commands import (
+    ROOT,
+    Given,
+    compare,
+    help_of_chapters,
+    networks,
+    pair_chapters,
+    publish_run,
+    run,
+    site,
+    the_book,
+)
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
 from tpl.dataset.checking import check_collection, check_shapenet
@@ -334,6 +345,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "reconstruct": reconstruct,
     "run": run,
+    "compare": compare,
     "lab": lab,
     "site": site,
     "pair": pair_chapters,
@@ -346,6 +358,8 @@ def main() -> None:
     """Entry point of `tpl`: a wrong input ends in one sentence and exit status 1."""
     try:
         commands = dict(COMMANDS)
+        if sys.argv[1:2] == ["run"] and (told := help_of_chapters(sys.argv[2:])):
+            return print(told)
         if sys.argv[1:2] == ["prepare"]:
             commands["prepare"] = functools.partial(prepare, config=_config_of(_asked_profile(sys.argv[2:])))
         tyro.extras.subcommand_cli_from_dict(commands, prog="tpl", description=__doc__)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def test_what_does_not_exist_is_named_beside_what_does(mini_book):
         run_chapters(mini_book, ["02"])
     with pytest.raises(BookError, match="no profile 'fast'; there are quick, smoke"):
         run_chapters(mini_book, profile="fast")
-    with pytest.raises(BookError, match=r"no parameter 'sides': 01_cubes has side = 2.0, .*; intro has none"):
-        run_chapters(mini_book, given={"sides": "3"})
+    with pytest.raises(BookError, match=r"no parameter 'depth': 01_cubes has side = 2.0, .*; intro has none"):
+        run_chapters(mini_book, given={"depth": "3"})
     with pytest.raises(BookError, match="_toc.yml; run this in a clone"):
         run_chapters(type(mini_book)(mini_book.root / "nowhere"))
     assert not (mini_book.root / "runs").exists()
@@ -114,7 +115,7 @@ def test_what_is_given_goes_before_the_profile_to_the_chapters_that_have_it(mini
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sides: 3", "profile 'smoke': no parameter 'sides': 01_cubes has side = 2.0"),
+        ("sides: 3", "profile 'smoke': no parameter 'sides'; did you mean side[?]"),
         ("count: many", "parameter count is int .*'many' is not"),
         ("- 3", "should hold lines `name: value`"),
         ("a: [", "01_cubes.yml is not YAML"),
@@ -335,7 +336,7 @@ def test_a_warning_of_the_builder_stops_the_site_and_the_old_one_stays(built_boo
 def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mini_book, monkeypatch):
     """The book of two pages: 01_cubes, then intro. Copying a notebook stands for its execution."""
 
-    def execute(book, chapter, values, folder, deadline, given):
+    def execute(book, chapter, values, folder, kernels, variables):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(chapter.notebook, folder)
 
@@ -359,6 +360,109 @@ def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mi
     pair(mini_book)
     assert executed() == ["intro"]
     assert executed(again=True) == ["01_cubes", "intro"]
+
+
+@pytest.fixture
+def three_chapters(mini_book, monkeypatch):
+    """A book of 01_cubes, 02_cubes and intro, which needs the first; copying a notebook stands for an execution."""
+    book, begun = mini_book, {}
+    (book.folder / "02_cubes.md").write_text(book.find("01").source.read_text())
+    contents = book.root / "_toc.yml"
+    contents.write_text(contents.read_text().replace("01_cubes\n", "01_cubes\n      - file: book/02_cubes\n"))
+    (book.folder / "needs.yml").write_text("01_cubes: []\n02_cubes: []\nintro: [01_cubes]\n")
+    pair(book)
+    meeting = threading.Barrier(2)
+
+    def execute(book, chapter, values, folder, kernels, variables):
+        begun[chapter.name] = time.perf_counter()
+        if values.get("color") == "blue" and chapter.name != "intro":
+            meeting.wait(timeout=30)  # each waits for the other
+        if values.get("fail") and chapter.name == "01_cubes":
+            raise BookError(f"chapter {chapter.name} stopped")
+        if values.get("side") == 0.5 and chapter.name == "01_cubes":
+            raise OutOfTime("chapter 01_cubes is paused")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(chapter.notebook, folder)
+
+    monkeypatch.setattr(chapters, "_execute", execute)
+    return book, begun
+
+
+def told_of(book, **options):
+    """What is said of a run, and how it ended."""
+    told: list[str] = []
+    try:
+        run_chapters(book, profile="smoke", say=told.append, **options)
+    except (BookError, OutOfTime) as error:
+        return told, error
+    return told, None
+
+
+def test_chapters_that_do_not_need_each_other_are_executed_at_once(three_chapters):
+    book, begun = three_chapters
+    told, error = told_of(book, given={"color": "blue"}, jobs=2)
+    assert error is None and begun["intro"] > begun["01_cubes"]
+    assert [line.split(":")[0] for line in told[:2]] == ["[1/3] 01_cubes", "[2/3] 02_cubes"] and len(told) == 6
+    entries = read_manifest(book.run_folder("smoke"))
+    assert "02_cubes" in entries["01_cubes"]["beside"] and "01_cubes" in entries["02_cubes"]["beside"]
+    assert "01_cubes" not in entries["intro"]["beside"]
+    assert "beside other chapters" in facts(book.find("01"), entries["01_cubes"])
+
+
+def test_one_after_the_other_nothing_is_beside(three_chapters):
+    book, _ = three_chapters
+    assert told_of(book, jobs=1)[1] is None
+    entries = read_manifest(book.run_folder("smoke"))
+    assert [entry["beside"] for entry in entries.values()] == [[], [], []]
+    assert "beside" not in facts(book.find("01"), entries["01_cubes"])
+
+
+def test_what_needs_a_failed_chapter_is_left_out_and_the_same_call_goes_on(three_chapters):
+    book, begun = three_chapters
+    told, error = told_of(book, given={"fail": "true"}, jobs=1)
+    assert isinstance(error, BookError)
+    assert str(error) == "chapter 01_cubes stopped; not executed, as they need what failed: intro"
+    assert set(begun) == {"01_cubes", "02_cubes"} and set(read_manifest(book.run_folder("smoke"))) == {"02_cubes"}
+    begun.clear()
+    assert str(told_of(book, given={"fail": "true"}, jobs=1)[1]) == str(error)
+    assert set(begun) == {"01_cubes"}  # the other one is kept
+
+
+def test_a_pause_is_told_once_what_goes_on_beside_has_ended(three_chapters):
+    book, begun = three_chapters
+    told, error = told_of(book, given={"side": "0.5", "color": "blue"}, jobs=2)
+    assert isinstance(error, OutOfTime) and str(error) == "chapter 01_cubes is paused"
+    assert set(begun) == {"01_cubes", "02_cubes"} and set(read_manifest(book.run_folder("smoke"))) == {"02_cubes"}
+
+
+def test_of_a_book_with_needs_only_what_reads_a_change_is_executed_anew(three_chapters):
+    book, begun = three_chapters
+    told_of(book)
+    begun.clear()
+    assert told_of(book)[0] == [
+        f"[{n}/3] {name}: kept: nothing it depends on has changed"
+        for n, name in enumerate(["01_cubes", "02_cubes", "intro"], start=1)
+    ]
+    second = book.find("02").source
+    second.write_text(second.read_text() + "\nMore.\n")
+    pair(book)
+    told_of(book)
+    assert set(begun) == {"02_cubes"}  # which no other chapter needs
+    begun.clear()
+    time.sleep(1.1)  # the manifest counts in seconds
+    told_of(book, names=["01"])
+    told_of(book)
+    assert set(begun) == {"01_cubes", "intro"}
+
+
+def test_a_wrong_value_is_told_before_anything_starts(mini_book):
+    with pytest.raises(BookError, match="^no parameter 'cout'; did you mean count[?]$"):
+        run_chapters(mini_book, given={"cout": "3"})
+    with pytest.raises(BookError, match="^no profile 'smok'; there are quick, smoke; did you mean smoke[?]$"):
+        run_chapters(mini_book, profile="smok")
+    with pytest.raises(BookError, match="no chapter '01_cube5'; there are .*; did you mean 01_cubes[?]$"):
+        run_chapters(mini_book, ["01_cube5"])
+    assert not (mini_book.root / "runs").exists()
 
 
 def test_a_published_run_is_clean_and_complete(built_book):

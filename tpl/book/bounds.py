@@ -130,11 +130,11 @@ def converted(name: str, value: Any, default: Value) -> Value:
 def _check_choice(parameter: Parameter, value: str) -> None:
     if value in parameter.choices or (parameter.pattern and re.fullmatch(parameter.pattern, value)):
         return
-    names = [str(choice) for choice in parameter.choices]
+    names = [str(choice) for choice in parameter.choices if choice]
     words = [word.strip() for word in value.split(parameter.joined)] if parameter.joined else [value]
-    wrong = next((word for word in words if word not in names), None)
-    if wrong is not None and not (parameter.joined and not wrong and len(words) > 1):
-        raise BookError(f"{parameter.name} = {value!r}: {parameter.allowed}{did_you_mean(wrong, names)}")
+    for word in words:
+        if word not in names:
+            raise BookError(f"{parameter.name} = {value!r}: {parameter.allowed}{did_you_mean(word, names)}")
 
 
 def _kind_of(default: Value) -> Kind:

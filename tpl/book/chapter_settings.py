@@ -46,7 +46,7 @@ class Place:
 def _ingredients() -> Sequence[str]:
     from tpl.chapters.ingredients import INGREDIENTS
 
-    return [ingredient.name for ingredient in INGREDIENTS]
+    return ["", *(ingredient.name for ingredient in INGREDIENTS)]
 
 
 def _disagreements() -> Sequence[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from tpl.book.book import Book, Value
+from tpl.book.book import Book, BookError, Value
 from tpl.book.chapter_settings import OF_COLLECTION
 from tpl.book.parameters import chosen_parameters, parameters
 from tpl.dataset.collection import CollectionConfig
@@ -54,14 +54,21 @@ def choose(book: Book, chapter: str, profile: str, given: Mapping[str, Any]) -> 
         given: Values by their names, as text; names that the chapter does not have are kept as they are, read as YAML.
 
     Raises:
-        BookError: There is no such profile, or a value is of another type.
+        BookError: There is no such profile, or a value is none that its parameter may have.
     """
     page = book.find(chapter)
     defaults = parameters(page)
     own = {name: value for name, value in given.items() if name in defaults}
-    others = {name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in given.items()}
+    others = {name: _read(name, value) for name, value in given.items() if name not in defaults}
     chosen = chosen_parameters(book, [page], profile, own)[page.name]
     return Chosen({**others, **defaults, **chosen}, frozenset(given))
+
+
+def _read(name: str, value: Any) -> Any:
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError as error:
+        raise BookError(f"{name} = {value!r} is not YAML: {str(error).splitlines()[0]}") from error
 
 
 def chapter_config(phase: str, names: Mapping[str, Any], bench: "Bench") -> "TrainingConfig":
