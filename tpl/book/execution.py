@@ -21,12 +21,14 @@ from tpl.book.book import DEFAULT_PROFILE, Book, BookError, Chapter, Value
 from tpl.book.hyperparameters import GIVEN
 from tpl.book.manifest import SCENES, _entry, earlier_seconds, read_manifest, record
 from tpl.book.needs import read_needs, urgency, waits
+from tpl.book.outlook import Outlook
 from tpl.book.pairs import check_pair
 from tpl.book.parameters import chosen_parameters, parameters
 from tpl.book.scheduling import Plan, work_through
 from tpl.errors import DEADLINE, OutOfTime
 from tpl.files import RUN, alone_in, write_folder
 from tpl.look.scenes import FOLDER_VARIABLE
+from tpl.reporting import reported, say
 
 MEMORY = 6e9
 """Bytes that must be free before a further chapter begins beside others: the kernel of one and the processes in which
@@ -38,7 +40,7 @@ def run_chapters(
     names: Sequence[str] = (),
     profile: str = DEFAULT_PROFILE,
     given: Mapping[str, Any] | None = None,
-    say: Callable[[str], Any] = print,
+    say: Callable[[str], Any] = say,
     again: bool = False,
     minutes: float | int | None = None,
     jobs: int = 0,
@@ -77,10 +79,13 @@ def run_chapters(
     folder = book.run_folder(profile, str((given or {}).get("source", "")))
     deadline = None if minutes is None else time.time() + 60 * minutes
     keeping = (not names or minutes is not None) and not again
-    run = _Run(book, profile, folder, chapters, chosen, waiting, list(given or {}), say, keeping, deadline)
+    outlook = Outlook(waiting, earlier_seconds(folder, book.executed))
+    run = _Run(book, profile, folder, chapters, chosen, waiting, list(given or {}), say, keeping, deadline, outlook)
     with alone_in(folder), _environment({"JUPYTER_PREFER_ENV_PATH": "1"}):  # this environment's kernel, not the user's
-        plan = Plan(waiting, urgency(waiting, earlier_seconds(folder, book.executed)), jobs or usual_jobs(run.values()))
-        left = work_through(plan._replace(room=has_room), run.begin, run.end, run.kernels.stop, run.going)
+        outlook.jobs = jobs or usual_jobs(run.values())
+        plan = Plan(waiting, urgency(waiting, outlook.earlier), outlook.jobs, has_room)
+        with reported(outlook.__str__):
+            left = work_through(plan, run.begin, run.end, run.kernels.stop, run.going)
     run.conclude(left, minutes)
     return folder
 
@@ -156,6 +161,7 @@ class _Run:
     say: Callable[[str], Any]
     keeping: bool  # whether chapters that have not changed are kept
     deadline: float | None
+    outlook: Outlook
     kernels: Kernels = field(default_factory=Kernels)
     kept: dict[str, str] = field(default_factory=dict)  # when they were executed
     running: dict[str, set[str]] = field(default_factory=dict)  # and what ran beside each of them
@@ -179,7 +185,9 @@ class _Run:
         self.say(f"[{self.chapters.index(chapter) + 1}/{len(self.chapters)}] {name}: {told}")
         if when:
             self.kept[name] = when
+            self.outlook.end(name, kept=True)
             return None
+        self.outlook.begin(name)
         self.running[name] = set(self.running)
         for beside in self.running[name]:
             self.running[beside].add(name)
@@ -188,6 +196,7 @@ class _Run:
     def end(self, name: str, seconds: float | None, error: BaseException | None) -> None:
         """Enters a chapter in the manifest, or among the failures."""
         beside = sorted(self.running.pop(name))
+        self.outlook.end(name)
         if isinstance(error, OutOfTime):
             self.pause = error
         elif isinstance(error, BookError):
