@@ -6,7 +6,7 @@ import numpy as np
 import trimesh
 from jaxtyping import UInt8
 
-from tpl.look.scenes import BARE, empty_plot
+from tpl.look.scenes import BARE, drawable_mesh, empty_plot, packed_colors
 
 
 class LiveMesh:
@@ -14,47 +14,38 @@ class LiveMesh:
 
     Args:
         height: Of the plot, in pixels.
-        color: Of a mesh that is shown without colours.
     """
 
-    def __init__(self, height: int = 360, color: tuple[int, int, int] = BARE):
-        self.widget, self.color = empty_plot(height=height), color
-        self._mesh: Any = None
+    def __init__(self, height: int = 340):
+        self.plot = empty_plot(height=height)
+        corner, face = np.zeros((3, 3)), np.array([[0, 1, 2]])
+        self.mesh: Any = drawable_mesh(corner, face, np.zeros((3, 3), np.uint8), visible=False)
+        self.plot += self.mesh
 
-    def show(self, mesh: trimesh.Trimesh | None, colors: UInt8[np.ndarray, "vertices 3"] | None = None) -> None:
+    def show(
+        self,
+        mesh: trimesh.Trimesh | None,
+        colors: UInt8[np.ndarray, "vertices 3"] | tuple[int, int, int] = BARE,
+    ) -> None:
         """Shows a mesh, or nothing.
 
-        Args:
-            mesh: Around the origin, in raw units or in the unit-sphere frame.
-            colors: Of its vertices.
-        """
-        import k3d
+        The browser draws after each part of it that comes, and faces must not ask for corners that are not there.
 
+        Args:
+            mesh: In the raw frame, around the origin.
+            colors: Of its vertices, or of all of it.
+        """
         if mesh is None or not len(mesh.faces):
-            if self._mesh is not None:
-                self._mesh.visible = False
+            self.mesh.visible = False
             return
-        vertices, faces = mesh.vertices.view(np.ndarray).astype(np.float32), mesh.faces.view(np.ndarray)
-        one = np.array([0x10000, 0x100, 1])
-        packed: Any = np.zeros(0, np.uint32) if colors is None else (colors @ one).astype(np.uint32)
-        state: dict[str, Any] = {"vertices": vertices, "indices": faces.astype(np.uint32), "colors": packed}
-        state["color"] = int(np.array(self.color) @ one)
-        if self._mesh is None:
-            self._mesh = k3d.mesh(
-                state["vertices"],
-                state["indices"],
-                colors=packed,
-                color=state["color"],
-                flat_shading=False,
-                roughness=0.9,
-                side="double",
-            )
-            self.widget += self._mesh
-            return
-        # The browser draws after each of these, and faces must not ask for corners that are not there.
-        grows = len(vertices) >= len(self._mesh.vertices)
-        for name in ("vertices", "indices") if grows else ("indices", "vertices"):
-            setattr(self._mesh, name, state[name])
-        for name in ("colors", "color"):
-            setattr(self._mesh, name, state[name])
-        self._mesh.visible = True
+        count = len(mesh.vertices)
+        of_vertices = np.broadcast_to(np.asarray(colors, np.uint8), (count, 3))
+        parts = {
+            "vertices": np.asarray(mesh.vertices, np.float32),
+            "indices": np.asarray(mesh.faces, np.uint32),
+            "colors": packed_colors(of_vertices),
+        }
+        grows = count >= len(self.mesh.vertices)
+        for name in ("vertices", "colors", "indices") if grows else ("indices", "vertices", "colors"):
+            setattr(self.mesh, name, parts[name])
+        self.mesh.visible = True

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8, UInt32
 from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial import KDTree
 from trimesh.graph import connected_component_labels
@@ -238,8 +238,13 @@ def _smooth_patches(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "
     return connected_component_labels(joined, node_count=len(faces)).astype(np.int64)
 
 
-def empty_plot(camera: Camera = POSTER, height: int = TILE) -> Any:
-    """A k3d plot in the one look, with nothing in it yet."""
+def empty_plot(camera: Camera = POSTER, height: int = 360) -> Any:
+    """A k3d plot as scenes have it, with nothing in it.
+
+    Args:
+        camera: Where it opens.
+        height: In pixels.
+    """
     import k3d
 
     target = -np.array(camera.shift, dtype=float)
@@ -258,22 +263,39 @@ def empty_plot(camera: Camera = POSTER, height: int = TILE) -> Any:
     )
 
 
-def _plot(panel: Panel, camera: Camera, height: int) -> Any:
+def drawable_mesh(
+    vertices: Float[np.ndarray, "n 3"],
+    faces: Int[np.ndarray, "faces 3"],
+    colors: UInt8[np.ndarray, "n 3"],
+    visible: bool = True,
+) -> Any:
+    """A mesh as k3d draws it in scenes, with a colour a vertex."""
     import k3d
 
+    packed: Any = packed_colors(colors)
+    return k3d.mesh(
+        vertices.astype(np.float32),
+        faces.astype(np.uint32),
+        colors=packed,
+        flat_shading=False,
+        roughness=0.9,
+        side="double",
+        visible=visible,
+    )
+
+
+def packed_colors(colors: UInt8[np.ndarray, "n 3"]) -> UInt32[np.ndarray, " n"]:
+    """Colours as k3d takes them: 0xRRGGBB."""
+    return (colors @ np.array([0x10000, 0x100, 1])).astype(np.uint32)
+
+
+def _plot(panel: Panel, camera: Camera, height: int) -> Any:
     plot = empty_plot(camera, height)
     for step, mesh in enumerate(panel.meshes):
         visual: Any = mesh.visual
-        packed: Any = np.array(visual.vertex_colors)[:, :3] @ np.array([0x10000, 0x100, 1])
-        plot += k3d.mesh(
-            mesh.vertices.view(np.ndarray).astype(np.float32),
-            mesh.faces.view(np.ndarray).astype(np.uint32),
-            colors=packed.astype(np.uint32),
-            flat_shading=False,
-            roughness=0.9,
-            side="double",
-            visible=step == len(panel.meshes) - 1,
-        )
+        vertices, faces = mesh.vertices.view(np.ndarray), mesh.faces.view(np.ndarray)
+        colors = np.asarray(visual.vertex_colors)[:, :3]
+        plot += drawable_mesh(vertices, faces, colors, visible=step == len(panel.meshes) - 1)
     return plot
 
 

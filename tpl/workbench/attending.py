@@ -213,12 +213,10 @@ class LearntMesh:
         self.which = widgets.Dropdown(options=[], description="training")
         self.shape = widgets.IntSlider(value=0, min=0, max=0, description="shape", continuous_update=False)
         self.name, self.image = widgets.HTML(), widgets.Image(format="png", width=128, height=128)
-        self.plot = LiveMesh(height=300)
-        self.plot.widget.layout = widgets.Layout(width="420px")
+        self.live = LiveMesh(height=300)
+        self.live.plot.layout = widgets.Layout(width="420px")
         side = widgets.VBox([self.which, self.shape, self.name, self.image])
-        self.widget = widgets.HBox(
-            [self.plot.widget, side], layout=widgets.Layout(flex_flow="row wrap", display="none")
-        )
+        self.widget = widgets.HBox([self.live.plot, side], layout=widgets.Layout(flex_flow="row wrap", display="none"))
         self._known: dict[str, Learning | None] = {}
         self._shown: tuple[str, int] | None = None
 
@@ -246,9 +244,8 @@ class LearntMesh:
         self.image.layout.display = "none" if image is None else "block"
         if image is not None:
             self.image.value = _png(Image.fromarray(image))
-        self.plot.color = CLAY[found.category]
         mesh = found.mesh(number, RESOLUTION)
-        self.plot.show(None if mesh is None else to_raw(mesh, NO_SHAPE))
+        self.live.show(None if mesh is None else to_raw(mesh, NO_SHAPE), CLAY[found.category])
 
     def _learning(self, told: Told) -> Learning | None:
         """What a training learns, if there is something to see, once it has written something down."""
