@@ -60,8 +60,8 @@ def watching() -> list[str]:
     rows = [("nobody watches", f"{alone:.2f}", ""), ("watched", f"{seen:.2f}", f"{seen / alone - 1:+.1%}")]
     note = (
         f"{len(NAMES)} trainings of {STEPS} steps of our decoder in profile quick's size, side by side; the longest of "
-        "them. Watched is with all that a notebook's cell shows, but the browser: lines every second, curves as often as "
-        "the drawing's share of a core allows, what is learnt written down twice a second."
+        "them. Watched is with all that a notebook's cell shows but the browser: lines every second, curves as often "
+        "as the drawing's share of a core allows, what is learnt written down twice a second."
     )
     return [*table("trainings | seconds | dearer by", rows), "", note]
 
