@@ -27,6 +27,7 @@ from tpl.book.scheduling import Plan, work_through
 from tpl.errors import DEADLINE, OutOfTime
 from tpl.files import RUN, alone_in, write_folder
 from tpl.look.scenes import FOLDER_VARIABLE
+from tpl.watching import Stopped
 
 MEMORY = 6e9
 """Bytes that must be free before a further chapter begins beside others: the kernel of one and the processes in which
@@ -236,7 +237,6 @@ def _execute(
     kernels: Kernels,
     variables: Mapping[str, str],
 ) -> None:
-    import nbclient.exceptions
     import papermill
     from jupyter_core.utils import ensure_event_loop
     from traitlets.config import Config
@@ -264,15 +264,16 @@ def _execute(
                 kernel_manager_class=kernels.of(root, {**own, **variables}),
                 config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns
             )
-    except (papermill.PapermillExecutionError, nbclient.exceptions.DeadKernelError) as error:
+    except (papermill.PapermillExecutionError, RuntimeError) as error:  # the latter of a kernel that dies, or never is
         shutil.rmtree(scenes)
         if kernels.stopped:
             running.unlink(missing_ok=True)
             raise
-        if getattr(error, "ename", "") == OutOfTime.__name__:
+        if getattr(error, "ename", "") in (OutOfTime.__name__, Stopped.__name__):
             running.unlink()
             raise OutOfTime(f"chapter {chapter.name} is paused: {getattr(error, 'evalue', '')}") from error
-        os.replace(running, failed)
+        with suppress(FileNotFoundError):
+            os.replace(running, failed)
         raise BookError(f"chapter {chapter.name} {_reason(error)}; up to there it is {failed}") from error
     failed.unlink(missing_ok=True)
     write_folder(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))
@@ -280,10 +281,13 @@ def _execute(
 
 
 def _reason(error: Exception) -> str:
+    import nbclient.exceptions
     import papermill
 
-    if not isinstance(error, papermill.PapermillExecutionError):
+    if isinstance(error, nbclient.exceptions.DeadKernelError):
         return "lost its kernel, most likely for want of memory; a smaller profile needs less"
+    if not isinstance(error, papermill.PapermillExecutionError):
+        return f"has no kernel ({error})"
     lines = [line for line in error.source.splitlines() if line.strip()]
     line = next((found for found in map(_arrow, reversed(error.traceback)) if found), lines[-1] if lines else "")
     message = (error.evalue.splitlines() or [""])[0]
