@@ -169,6 +169,21 @@ def test_a_failing_chapter_stops_the_run_in_a_sentence_and_is_never_taken_for_ex
         build_site(mini_book, folder)
 
 
+def test_what_a_kernel_says_beside_its_outputs_is_kept_where_its_chapter_failed(mini_book, capfd):
+    chapter = mini_book.find("01")
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    dying = "import os\n    os.write(2, b'the last words')\n    os._exit(1)"
+    chapter.source.write_text(chapter.source.read_text().replace(failing, dying))
+    pair(mini_book)
+    with pytest.raises(BookError, match="^chapter 01_cubes lost its kernel, most likely for want of memory"):
+        run_chapters(mini_book, ["01"], given={"fail": "true"})
+    folder = mini_book.run_folder("quick")
+    assert {path.name for path in folder.glob("01_cubes*")} == {"01_cubes.failed.ipynb", "01_cubes.log"}
+    assert "the last words" in (folder / "01_cubes.log").read_text() and "the last words" not in capfd.readouterr().err
+    run_chapters(mini_book, ["01"])
+    assert {path.name for path in folder.glob("01_cubes*")} == {"01_cubes.ipynb"}
+
+
 def test_what_a_reader_can_mend_stops_a_chapter_with_its_sentence_alone(mini_book):
     chapter = mini_book.find("01")
     missing = (

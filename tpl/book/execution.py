@@ -70,6 +70,8 @@ def run_chapters(
         BusyError: Another process executes chapters of this run.
         OutOfTime: The minutes were not enough; the same call goes on from there.
     """
+    if jobs < 0:
+        raise BookError(f"jobs = {jobs}: chapters at a time are 1 or more, or 0 for as many as suit this machine")
     chapters = list(dict.fromkeys(book.find(name) for name in names)) or book.chapters
     for chapter in chapters:
         check_pair(chapter)
@@ -117,8 +119,11 @@ class Kernels:
         self.stopped = False
         self._managers: list[Any] = []
 
-    def of(self, folder: Path, variables: Mapping[str, str]) -> type:
-        """What starts a kernel in a folder, with further variables in its environment, each chapter's own."""
+    def of(self, folder: Path, variables: Mapping[str, str], log: Path) -> type:
+        """What starts a kernel in a folder, with further variables in its environment.
+
+        What it and its processes write outside the cells' outputs goes to a file: side by side it would be a tangle.
+        """
         from jupyter_client.manager import AsyncKernelManager
 
         kernels = self
@@ -128,8 +133,9 @@ class Kernels:
                 if kernels.stopped:
                     raise RuntimeError("no kernel is started any more")
                 kernels._managers.append(self)
-                environment = {**os.environ, **variables}
-                await AsyncKernelManager.start_kernel(self, cwd=str(folder), env=environment, **options)
+                options |= {"cwd": str(folder), "env": {**os.environ, **variables}}
+                with log.open("wb") as said:
+                    await AsyncKernelManager.start_kernel(self, stdout=said, stderr=said, **options)
 
         return Manager
 
@@ -244,7 +250,7 @@ def _execute(
     root, folder = book.root.resolve(), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     running, failed = (folder / f"{chapter.name}.{state}.ipynb" for state in ("running", "failed"))
-    scenes = folder / SCENES / f"{chapter.name}.running"
+    scenes, log = folder / SCENES / f"{chapter.name}.running", folder / f"{chapter.name}.log"
     shutil.rmtree(scenes, ignore_errors=True)
     scenes.mkdir(parents=True)
     own = {
@@ -261,21 +267,26 @@ def _execute(
                 kernel_name="python3",
                 progress_bar=False,
                 store_widget_state=False,
-                kernel_manager_class=kernels.of(root, {**own, **variables}),
+                kernel_manager_class=kernels.of(root, {**own, **variables}, log),
                 config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns
             )
     except (papermill.PapermillExecutionError, RuntimeError) as error:  # the latter of a kernel that dies, or never is
         shutil.rmtree(scenes)
+        paused = getattr(error, "ename", "") in (OutOfTime.__name__, Stopped.__name__)
+        if kernels.stopped or paused:
+            for file in (running, log):
+                file.unlink(missing_ok=True)
         if kernels.stopped:
-            running.unlink(missing_ok=True)
             raise
-        if getattr(error, "ename", "") in (OutOfTime.__name__, Stopped.__name__):
-            running.unlink()
+        if paused:
             raise OutOfTime(f"chapter {chapter.name} is paused: {getattr(error, 'evalue', '')}") from error
         with suppress(FileNotFoundError):
             os.replace(running, failed)
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
         raise BookError(f"chapter {chapter.name} {_reason(error)}; up to there it is {failed}") from error
-    failed.unlink(missing_ok=True)
+    for file in (failed, log):
+        file.unlink(missing_ok=True)
     write_folder(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))
     os.replace(running, folder / f"{chapter.name}.ipynb")
 
