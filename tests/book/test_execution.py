@@ -6,14 +6,17 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
+import psutil
 import pytest
+import torch
 
 from tpl.book import execution as chapters
 from tpl.book.book import Book, BookError, at_root
 from tpl.book.bounds import converted
-from tpl.book.execution import run_chapters
+from tpl.book.execution import has_room, run_chapters, usual_jobs
 from tpl.book.manifest import read_manifest, record
 from tpl.book.pairs import check_pair, pair
 from tpl.book.parameters import chosen_parameters, parameters
@@ -164,6 +167,21 @@ def test_a_failing_chapter_stops_the_run_in_a_sentence_and_is_never_taken_for_ex
     (folder / "intro.ipynb").write_text((folder / "01_cubes.ipynb").read_text())
     with pytest.raises(BookError, match="01_cubes.ipynb holds a failed execution"):
         build_site(mini_book, folder)
+
+
+def test_what_a_kernel_says_beside_its_outputs_is_kept_where_its_chapter_failed(mini_book, capfd):
+    chapter = mini_book.find("01")
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    dying = "import os\n    os.write(2, b'the last words')\n    os._exit(1)"
+    chapter.source.write_text(chapter.source.read_text().replace(failing, dying))
+    pair(mini_book)
+    with pytest.raises(BookError, match="^chapter 01_cubes lost its kernel, most likely for want of memory"):
+        run_chapters(mini_book, ["01"], given={"fail": "true"})
+    folder = mini_book.run_folder("quick")
+    assert {path.name for path in folder.glob("01_cubes*")} == {"01_cubes.failed.ipynb", "01_cubes.log"}
+    assert "the last words" in (folder / "01_cubes.log").read_text() and "the last words" not in capfd.readouterr().err
+    run_chapters(mini_book, ["01"])
+    assert {path.name for path in folder.glob("01_cubes*")} == {"01_cubes.ipynb"}
 
 
 def test_what_a_reader_can_mend_stops_a_chapter_with_its_sentence_alone(mini_book):
@@ -453,6 +471,22 @@ def test_of_a_book_with_needs_only_what_reads_a_change_is_executed_anew(three_ch
     told_of(book, names=["01"])
     told_of(book)
     assert set(begun) == {"01_cubes", "intro"}
+
+
+def test_as_many_chapters_at_a_time_as_cores_and_memory_allow(monkeypatch):
+    def machine(cores, free, gpu=False):
+        monkeypatch.setattr(chapters.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+
+    trains = [{"epochs": 3, "budget_minutes": 0.0}, {}]
+    for cores, free, jobs in [(2, 20e9, 2), (8, 20e9, 3), (8, 100e9, 8), (2, 5e9, 1), (1, 50e9, 1)]:
+        machine(cores, free)
+        assert usual_jobs(trains) == jobs and has_room() == (free >= 6e9)
+    machine(8, 100e9)
+    assert usual_jobs([{"budget_minutes": 20.0}]) == 1  # it would take fewer steps beside others
+    machine(8, 100e9, gpu=True)
+    assert usual_jobs(trains) == 1
 
 
 def test_a_wrong_value_is_told_before_anything_starts(mini_book):

@@ -15,7 +15,7 @@ from tpl.book.needs import read_needs
 pytestmark = pytest.mark.chapters
 
 WATCHING = Path(__file__).parents[1] / "watching"
-NAMES = ["01_shapes", "02_implicit_template", "03_embedding", "05_contrastive"]
+NAMES = ["01_shapes", "03_embedding", "05_contrastive"]
 GIVEN = {"category": "sofas", "epochs": "6"}
 
 

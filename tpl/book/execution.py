@@ -29,6 +29,7 @@ from tpl.errors import DEADLINE, OutOfTime
 from tpl.files import RUN, alone_in, write_folder
 from tpl.look.scenes import FOLDER_VARIABLE
 from tpl.reporting import reported, say
+from tpl.watching import Stopped
 
 MEMORY = 6e9
 """Bytes that must be free before a further chapter begins beside others: the kernel of one and the processes in which
@@ -71,6 +72,8 @@ def run_chapters(
         BusyError: Another process executes chapters of this run.
         OutOfTime: The minutes were not enough; the same call goes on from there.
     """
+    if jobs < 0:
+        raise BookError(f"jobs = {jobs}: chapters at a time are 1 or more, or 0 for as many as suit this machine")
     chapters = list(dict.fromkeys(book.find(name) for name in names)) or book.chapters
     for chapter in chapters:
         check_pair(chapter)
@@ -121,8 +124,11 @@ class Kernels:
         self.stopped = False
         self._managers: list[Any] = []
 
-    def of(self, folder: Path, variables: Mapping[str, str]) -> type:
-        """What starts a kernel in a folder, with further variables in its environment, each chapter's own."""
+    def of(self, folder: Path, variables: Mapping[str, str], log: Path) -> type:
+        """What starts a kernel in a folder, with further variables in its environment.
+
+        What it and its processes write outside the cells' outputs goes to a file: side by side it would be a tangle.
+        """
         from jupyter_client.manager import AsyncKernelManager
 
         kernels = self
@@ -132,8 +138,9 @@ class Kernels:
                 if kernels.stopped:
                     raise RuntimeError("no kernel is started any more")
                 kernels._managers.append(self)
-                environment = {**os.environ, **variables}
-                await AsyncKernelManager.start_kernel(self, cwd=str(folder), env=environment, **options)
+                options |= {"cwd": str(folder), "env": {**os.environ, **variables}}
+                with log.open("wb") as said:
+                    await AsyncKernelManager.start_kernel(self, stdout=said, stderr=said, **options)
 
         return Manager
 
@@ -245,7 +252,6 @@ def _execute(
     kernels: Kernels,
     variables: Mapping[str, str],
 ) -> None:
-    import nbclient.exceptions
     import papermill
     from jupyter_core.utils import ensure_event_loop
     from traitlets.config import Config
@@ -253,7 +259,7 @@ def _execute(
     root, folder = book.root.resolve(), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     running, failed = (folder / f"{chapter.name}.{state}.ipynb" for state in ("running", "failed"))
-    scenes = folder / SCENES / f"{chapter.name}.running"
+    scenes, log = folder / SCENES / f"{chapter.name}.running", folder / f"{chapter.name}.log"
     shutil.rmtree(scenes, ignore_errors=True)
     scenes.mkdir(parents=True)
     own = {
@@ -270,29 +276,38 @@ def _execute(
                 kernel_name="python3",
                 progress_bar=False,
                 store_widget_state=False,
-                kernel_manager_class=kernels.of(root, {**own, **variables}),
+                kernel_manager_class=kernels.of(root, {**own, **variables}, log),
                 config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or ipykernel warns
             )
-    except (papermill.PapermillExecutionError, nbclient.exceptions.DeadKernelError) as error:
+    except (papermill.PapermillExecutionError, RuntimeError) as error:  # the latter of a kernel that dies, or never is
         shutil.rmtree(scenes)
+        paused = getattr(error, "ename", "") in (OutOfTime.__name__, Stopped.__name__)
+        if kernels.stopped or paused:
+            for file in (running, log):
+                file.unlink(missing_ok=True)
         if kernels.stopped:
-            running.unlink(missing_ok=True)
             raise
-        if getattr(error, "ename", "") == OutOfTime.__name__:
-            running.unlink()
+        if paused:
             raise OutOfTime(f"chapter {chapter.name} is paused: {getattr(error, 'evalue', '')}") from error
-        os.replace(running, failed)
+        with suppress(FileNotFoundError):
+            os.replace(running, failed)
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
         raise BookError(f"chapter {chapter.name} {_reason(error)}; up to there it is {failed}") from error
-    failed.unlink(missing_ok=True)
+    for file in (failed, log):
+        file.unlink(missing_ok=True)
     write_folder(folder / SCENES / chapter.name, lambda path: os.replace(scenes, path))
     os.replace(running, folder / f"{chapter.name}.ipynb")
 
 
 def _reason(error: Exception) -> str:
+    import nbclient.exceptions
     import papermill
 
-    if not isinstance(error, papermill.PapermillExecutionError):
+    if isinstance(error, nbclient.exceptions.DeadKernelError):
         return "lost its kernel, most likely for want of memory; a smaller profile needs less"
+    if not isinstance(error, papermill.PapermillExecutionError):
+        return f"has no kernel ({error})"
     lines = [line for line in error.source.splitlines() if line.strip()]
     line = next((found for found in map(_arrow, reversed(error.traceback)) if found), lines[-1] if lines else "")
     message = (error.evalue.splitlines() or [""])[0]
