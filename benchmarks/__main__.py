@@ -7,13 +7,22 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import book, cleaning, images, machines, phase_1, shapes, surfaces, watching
+from benchmarks import book, cleaning, images, machines, phase_1, playground, shapes, surfaces, watching
 from benchmarks.measuring import matrix_peak, memory_peak
 from tpl.provenance import cpu_name, git_commit
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-PARTS = phase_1.PARTS | machines.PARTS | images.PARTS | shapes.PARTS | cleaning.PARTS | surfaces.PARTS | book.PARTS
-PARTS |= watching.PARTS
+PARTS = (
+    phase_1.PARTS
+    | machines.PARTS
+    | images.PARTS
+    | shapes.PARTS
+    | cleaning.PARTS
+    | surfaces.PARTS
+    | playground.PARTS
+    | watching.PARTS
+    | book.PARTS
+)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from playgrounds import small_bench
 from scipy.stats import ortho_group
 
 from tpl.chapters.correspondence.figures import PART_COLORS
@@ -36,39 +37,24 @@ from tpl.chapters.playground.figures import snapshot_steps
 from tpl.chapters.playground.fitting import Fit
 from tpl.chapters.playground.painting import distance_to
 from tpl.chapters.playground.playing import FIXED, Player, directions_along, principal_scores
+from tpl.chapters.playground.screens import Screen
 from tpl.dataset.batches import SDFTable
-from tpl.dataset.collection import CollectionConfig, open_collection
-from tpl.dataset.prepare import PrepareConfig
 from tpl.geometry.marching import extract_mesh, sample_mesh
 from tpl.inference import mean_code, to_raw
 from tpl.look.plotting import CLAY as CLAYS
 from tpl.look.plotting import error_colors, position_colors
 from tpl.look.scenes import packed_colors
 from tpl.settings import SettingsError
-from tpl.study.bench import Bench
 from tpl.study.methods import OUR_ENCODER, OUR_PHASE_1, PHASE_1
 from tpl.study.trained import LEARNT, Trained
-from tpl.study.trainings import embed_category, regress_category
-from tpl.training import EmbeddingConfig, RunError, embedding_config, regression_config
+from tpl.training import EmbeddingConfig, RunError
 
-TINY = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
-SHORT = dict(epochs=150, shapes_per_batch=4, points_per_shape=64, outputs="last", pointpair_weight=0.0, cross_share=0.0)
-FAST = dict(warp_rate=5e-3, template_rate=5e-3, code_rate=1e-2, precision="fp32")
 GRID = 16
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """Four chairs with both kinds of decoder, and an encoder onto ours."""
-    folder = tmp_path_factory.mktemp("playground")
-    amounts = PrepareConfig(sdf_samples=1000, surface_points=1000, easy_views=2, hard_views=1, image_size=16)
-    config = CollectionConfig(train=4, coded=4, validation=0, test=2, prepare=amounts)
-    bench = Bench(folder / "runs", open_collection(folder / "data", ["chairs"], config, jobs=1), ("chairs",))
-    for name, dim in ((PHASE_1, 0), (OUR_PHASE_1, 2)):
-        embed_category(bench, embedding_config(model={**TINY, "ambient_dim": dim}, **SHORT, **FAST), name)
-    encoder = regression_config(encoder=dict(latent_dim=4, width=8), epochs=1, views_per_batch=2, precision="fp32")
-    regress_category(bench, encoder, OUR_ENCODER)
-    return bench
+    return small_bench(tmp_path_factory.mktemp("playground"))
 
 
 @pytest.fixture(scope="module")
@@ -315,13 +301,12 @@ def test_a_fit_finds_the_code_that_made_the_samples(player):
 
 
 def test_a_small_decoder_learns_one_shape_from_nothing(player, first):
-    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=200, points=256)
+    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=400, points=128)
     rows = list(fit.run())
     assert rows[-1]["sdf"] < 0.4 * rows[0]["sdf"]
-    points = player.bench.store.read_sdf(player.shapes[first.shape])
-    clear = np.abs(points.sdf) > 0.03
-    right = (fit.sdf()(points.points[clear]) < 0) == (points.sdf[clear] < 0)
-    assert right.mean() > 0.9
+    samples = player.bench.store.read_sdf(player.shapes[first.shape])
+    found, truth = (np.clip(values, -0.1, 0.1) for values in (fit.sdf()(samples.points), samples.sdf))
+    assert np.corrcoef(found, truth)[0, 1] > 0.7
     assert fit.model is not player.model and fit.latent.shape == (1, 8)
 
 
@@ -396,9 +381,11 @@ def desk(players):
 
 def assert_shows(screen, player, state, grid):
     mesh = player.mesh(state, grid)
-    np.testing.assert_array_equal(screen.mesh.vertices, np.asarray(mesh.vertices, np.float32))
+    count = len(mesh.vertices)
+    np.testing.assert_array_equal(screen.mesh.vertices[:count], np.asarray(mesh.vertices, np.float32))
     np.testing.assert_array_equal(screen.mesh.indices, mesh.faces)
-    np.testing.assert_array_equal(screen.mesh.colors, packed_colors(Painter(player).colors(mesh, state)))
+    np.testing.assert_array_equal(screen.mesh.colors[:count], packed_colors(Painter(player).colors(mesh, state)))
+    assert len(screen.mesh.colors) == len(screen.mesh.vertices)
     assert screen.mesh.visible and screen.line.value.startswith(f"{len(mesh.faces):,} faces")
 
 
@@ -414,6 +401,24 @@ def test_dragging_ends_where_the_slider_stands(desk, player, first):
         desk.spreads[0].value = float(value)
     desk.drawing.wait()
     assert_shows(desk.screens[0], player, moved(first, 0, 1.5), 24)
+
+
+def test_no_message_leaves_an_index_without_its_vertex(monkeypatch):
+    """The front end takes the arrays of a message in any order, one message after the other."""
+    screen, room = Screen(), [3]
+    sent = []
+    monkeypatch.setattr(
+        screen.mesh, "send_state", lambda key=None: sent.append({key} if isinstance(key, str) else set(key))
+    )
+    for finer in (1, 4, 1, 5):
+        ball = trimesh.creation.icosphere(finer)
+        sent.clear()
+        screen.show(ball, np.zeros((len(ball.vertices), 3), np.uint8), "a ball")
+        used = int(screen.mesh.indices.max())
+        with_indices = next(keys for keys in sent if "indices" in keys)
+        before = [keys for keys in sent[: sent.index(with_indices)] if "vertices" in keys]
+        assert used < (len(screen.mesh.vertices) if before else room[0]) and len(screen.mesh.vertices) >= room[0]
+        room[0] = len(screen.mesh.vertices)
 
 
 def test_each_control_leads_to_its_state(desk, player, first):

@@ -85,13 +85,13 @@ class Desk:
         self.view = _dropdown("code from")
         self.second = _dropdown("beside it", [NOTHING, *names[1:]])
         self.paint = _dropdown("colours")
-        self.back = ipywidgets.Button(description="back to the shape", icon="undo")
+        self.back = ipywidgets.Button(description="back to the shape", icon="undo", layout={"width": "auto"})
         self.picture = ipywidgets.Image(format="png", layout={"width": "128px", "height": "128px"})
         self.spreads = [_slider(-3.0, 3.0, 0.05, f"direction {place + 1}") for place in range(directions)]
         self.other = _dropdown("towards")
         self.between = _slider(0.0, 1.0, 0.01, "share")
         self.step: Any = ipywidgets.IntSlider(description="warp steps")
-        self.beside = [_slider(-3.0, 3.0, 0.05, f"beside space {place + 1}") for place in range(slices)]
+        self.beside = [_slider(-3.0, 3.0, 0.05, f"beside {place + 1}") for place in range(slices)]
         self.grid: Any = ipywidgets.SelectionSlider(options=grids, value=grid, description="grid")
         self.legend = ipywidgets.HTML()
         self.category.observe(lambda _: self._choose_category(), "value")

@@ -26,6 +26,8 @@ DRAGGED = (48, 32, 24)
 FRAME = 0.1  # seconds that a frame may take
 SETTLED = 0.25  # seconds without a move after which a mesh is drawn on the grid that was chosen
 LIPSCHITZ = 1.25  # what a first frame takes for the steepest slope; a mesh at rest is looked for with more care
+ROOM = 2048
+"""Vertices by which the room for them grows."""
 
 
 class Overtaken(Exception):
@@ -57,11 +59,20 @@ class Screen:
         self.box = ipywidgets.VBox([self.plot, self.line], layout={"flex": "1 1 0", "min_width": "0"})
 
     def show(self, mesh: trimesh.Trimesh, colors: UInt8[np.ndarray, "n 3"], line: str) -> None:
-        """Shows a mesh (raw frame) in a colour a vertex; all of it is one message."""
+        """Shows a mesh (raw frame) in a colour a vertex.
+
+        The front end takes one array after the other, in any order, and draws nothing while an index reaches beyond the
+        vertices. So there is always room for more vertices than are used, and room that grows is made first.
+        """
+        room = max(len(self.mesh.vertices), ROOM * -(-len(mesh.vertices) // ROOM))
+        beyond = (0, room - len(mesh.vertices)), (0, 0)
+        vertices = np.pad(np.asarray(mesh.vertices, np.float32), beyond, mode="edge")
+        if room > len(self.mesh.vertices):
+            self.mesh.vertices = vertices
         with self.mesh.hold_sync():
-            self.mesh.vertices = np.asarray(mesh.vertices, np.float32)
+            self.mesh.vertices = vertices
             self.mesh.indices = np.asarray(mesh.faces, np.uint32)
-            self.mesh.colors = packed_colors(colors)
+            self.mesh.colors = packed_colors(np.pad(colors, beyond, mode="edge"))
             self.mesh.visible = True
         self.line.value = line
 

@@ -117,7 +117,9 @@ def _weight_slider(name: str) -> Any:
 def curve_picture(rows: Sequence[dict[str, float]]) -> bytes:
     """A learning curve as a PNG; drawn without pyplot, which belongs to the main thread."""
     figure = Figure(figsize=(5, 3), layout="constrained")
-    plot_history(figure.subplots(), pd.DataFrame(rows[:: max(1, len(rows) // 500)]))
+    ax = figure.subplots()
+    plot_history(ax, pd.DataFrame(rows[:: max(1, len(rows) // 500)]).drop(columns="loss"))
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], 10.0**LOWEST))  # a warp starts as nothing
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=100)
     return stream.getvalue()
