@@ -382,11 +382,11 @@ def desk(players):
 def assert_shows(screen, player, state, grid):
     mesh = player.mesh(state, grid)
     count = len(mesh.vertices)
-    np.testing.assert_array_equal(screen.mesh.vertices[:count], np.asarray(mesh.vertices, np.float32))
-    np.testing.assert_array_equal(screen.mesh.indices, mesh.faces)
-    np.testing.assert_array_equal(screen.mesh.colors[:count], packed_colors(Painter(player).colors(mesh, state)))
-    assert len(screen.mesh.colors) == len(screen.mesh.vertices)
-    assert screen.mesh.visible and screen.line.value.startswith(f"{len(mesh.faces):,} faces")
+    np.testing.assert_array_equal(screen.live.mesh.vertices[:count], np.asarray(mesh.vertices, np.float32))
+    np.testing.assert_array_equal(screen.live.mesh.indices, mesh.faces)
+    np.testing.assert_array_equal(screen.live.mesh.colors[:count], packed_colors(Painter(player).colors(mesh, state)))
+    assert len(screen.live.mesh.colors) == len(screen.mesh.vertices)
+    assert screen.live.mesh.visible and screen.line.value.startswith(f"{len(mesh.faces):,} faces")
 
 
 def test_the_desk_opens_with_the_first_shape_and_shows_one_decoder(desk, player, first):
@@ -414,11 +414,11 @@ def test_no_message_leaves_an_index_without_its_vertex(monkeypatch):
         ball = trimesh.creation.icosphere(finer)
         sent.clear()
         screen.show(ball, np.zeros((len(ball.vertices), 3), np.uint8), "a ball")
-        used = int(screen.mesh.indices.max())
+        used = int(screen.live.mesh.indices.max())
         with_indices = next(keys for keys in sent if "indices" in keys)
         before = [keys for keys in sent[: sent.index(with_indices)] if "vertices" in keys]
-        assert used < (len(screen.mesh.vertices) if before else room[0]) and len(screen.mesh.vertices) >= room[0]
-        room[0] = len(screen.mesh.vertices)
+        assert used < (len(screen.live.mesh.vertices) if before else room[0]) and len(screen.mesh.vertices) >= room[0]
+        room[0] = len(screen.live.mesh.vertices)
 
 
 def test_each_control_leads_to_its_state(desk, player, first):
@@ -471,7 +471,7 @@ def test_the_fit_panel_fits_the_chosen_shape_and_stops_when_told(desk, player, f
     assert panel.wish().weights["pointwise_weight"] == 0.0
     panel.start.click()
     panel.fitting.wait()
-    assert panel.screen.mesh.visible and panel.screen.line.value.startswith("step ")
+    assert panel.screen.live.mesh.visible and panel.screen.line.value.startswith("step ")
     assert bytes(panel.curve.value).startswith(b"\x89PNG")
     panel.seconds.value = 500
     panel.start.click()

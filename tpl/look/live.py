@@ -8,6 +8,9 @@ from jaxtyping import UInt8
 
 from tpl.look.scenes import BARE, drawable_mesh, empty_plot, packed_colors
 
+ROOM = 2048
+"""Vertices by which the room for them grows."""
+
 
 class LiveMesh:
     """A k3d plot whose one mesh is replaced; the camera stays where whoever looks has turned it.
@@ -29,7 +32,8 @@ class LiveMesh:
     ) -> None:
         """Shows a mesh, or nothing.
 
-        The browser draws after each part of it that comes, and faces must not ask for corners that are not there.
+        The browser takes one array after the other, in any order, and draws nothing while an index reaches beyond the
+        vertices. So there is always room for more vertices than are used, and room that grows is made first.
 
         Args:
             mesh: In the raw frame, around the origin.
@@ -39,13 +43,14 @@ class LiveMesh:
             self.mesh.visible = False
             return
         count = len(mesh.vertices)
+        room = max(len(self.mesh.vertices), ROOM * -(-count // ROOM))
+        beyond = (0, room - count), (0, 0)
+        vertices = np.pad(np.asarray(mesh.vertices, np.float32), beyond, mode="edge")
         of_vertices = np.broadcast_to(np.asarray(colors, np.uint8), (count, 3))
-        parts = {
-            "vertices": np.asarray(mesh.vertices, np.float32),
-            "indices": np.asarray(mesh.faces, np.uint32),
-            "colors": packed_colors(of_vertices),
-        }
-        grows = count >= len(self.mesh.vertices)
-        for name in ("vertices", "colors", "indices") if grows else ("indices", "vertices", "colors"):
-            setattr(self.mesh, name, parts[name])
-        self.mesh.visible = True
+        if room > len(self.mesh.vertices):
+            self.mesh.vertices = vertices
+        with self.mesh.hold_sync():
+            self.mesh.vertices = vertices
+            self.mesh.indices = np.asarray(mesh.faces, np.uint32)
+            self.mesh.colors = packed_colors(np.pad(of_vertices, beyond, mode="edge"))
+            self.mesh.visible = True
