@@ -96,6 +96,7 @@ def page(lab: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page, complaints = browser.new_page(viewport={"width": 1700, "height": 1400}), []
+        page.set_default_timeout(240_000)  # a Lab that starts on a busy machine takes its time
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: "K3D" in message.text and complaints.append(message.text))
         near = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
@@ -108,15 +109,15 @@ def page(lab: str) -> Iterator[Page]:
 
 def desk_at(page: Page, url: str) -> None:
     """Opens the notebook and runs all of it, until a mesh stands on the desk."""
-    page.goto(url)
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=180_000)
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.wait_for_function("window.jupyterapp && window.jupyterapp.commands.hasCommand('notebook:run-all-cells')")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=120_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for_selector(".jp-OutputArea canvas", timeout=240_000)
+    page.wait_for_selector(".jp-OutputArea canvas")
     screen(page).scroll_into_view_if_needed()
     assert soon(lambda: drawn(screen(page)) > 0.005, 120), "no mesh is drawn"
-    said(page).wait_for(timeout=60_000)
+    said(page).wait_for()
 
 
 def screen(page: Page) -> Locator:
@@ -141,17 +142,22 @@ def drawn(place: Locator) -> float:
     return float((pixels(place) < 245).any(axis=2).mean())
 
 
+def alike(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two pictures show the same, but for what antialiasing does."""
+    return first.shape == second.shape and bool((np.abs(first - second) > 30).any(axis=2).mean() < 0.001)
+
+
 def at_rest(page: Page) -> np.ndarray:
-    """The canvas once it stays as it is: longer than the desk waits before it draws finely."""
-    last = [pixels(screen(page))]
+    """The canvas once it stays as it is for longer than the desk waits before it draws finely."""
+    pictures = [pixels(screen(page))]
 
-    def same() -> bool:
+    def stays() -> bool:
         time.sleep(1)
-        last.append(pixels(screen(page)))
-        return np.array_equal(last[-1], last[-2])
+        pictures.append(pixels(screen(page)))
+        return alike(*pictures[-2:])
 
-    assert soon(same, 60), "the mesh does not come to rest"
-    return last[-1]
+    assert soon(stays), "the mesh does not come to rest"
+    return pictures[-1]
 
 
 def test_a_slider_changes_the_mesh_and_back_again_it_is_the_same(page):
@@ -159,11 +165,11 @@ def test_a_slider_changes_the_mesh_and_back_again_it_is_the_same(page):
     slider(page, "direction 1").focus()
     for _ in range(30):
         page.keyboard.press("ArrowRight")
-    assert soon(lambda: not np.array_equal(at_rest(page), before))
     assert slider(page, "direction 1").get_attribute("aria-valuenow") == "1.5"
+    assert soon(lambda: not alike(pixels(screen(page)), before)), "the mesh stays as it is"
     for _ in range(30):
         page.keyboard.press("ArrowLeft")
-    assert soon(lambda: np.array_equal(at_rest(page), before)), "at 0 the shape is not itself again"
+    assert soon(lambda: alike(pixels(screen(page)), before)), "at 0 the shape is not itself again"
 
 
 def test_the_mesh_follows_while_the_mouse_drags(page):
@@ -184,7 +190,7 @@ def test_the_mesh_follows_while_the_mouse_drags(page):
 def test_a_fit_draws_its_curve_and_its_mesh(page):
     page.get_by_role("button", name="fit", exact=True).click()
     line = page.locator(".widget-label", has_text=re.compile("distances off by"))
-    line.wait_for(timeout=60_000)
+    line.wait_for()
     first = line.text_content()
     assert soon(lambda: line.text_content() != first)
     curve = page.locator(".jp-OutputArea img.widget-image").last

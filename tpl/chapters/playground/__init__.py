@@ -2,6 +2,7 @@
 
 from tpl.chapters.playground.desk import Desk
 from tpl.chapters.playground.figures import (
+    WIDE,
     error_bar,
     farthest,
     fit_table,
@@ -22,6 +23,7 @@ __all__ = [
     "ERROR",
     "PART",
     "PLACE",
+    "WIDE",
     "Desk",
     "Painter",
     "PlaygroundError",

@@ -1,12 +1,14 @@
 """The playground on paper: what its controls do, as pictures and numbers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import trimesh
 from jaxtyping import Int
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tpl.chapters.playground.fitting import Fit
@@ -15,7 +17,11 @@ from tpl.chapters.playground.playing import Player, State
 from tpl.geometry.marching import extract_mesh
 from tpl.inference import to_raw
 from tpl.look.plotting import plot_error_bar, plot_history
+from tpl.rendering import POSTER
 from tpl.study.trained import maybe
+
+WIDE = replace(POSTER, distance=1.2 * POSTER.distance)
+"""The camera of the pictures: shapes that are played with may be larger than any that was prepared."""
 
 Meshes = Sequence[trimesh.Trimesh | None]
 
@@ -96,15 +102,21 @@ def watched(
 
 
 def snapshot_steps(steps: int, pictures: int) -> Int[np.ndarray, " pictures"]:
-    """Steps from 1 to the last that grow by one factor, each once."""
-    return np.unique(np.geomspace(1, steps, pictures).round().astype(int))
+    """Steps that grow by one factor from 1 to the last, each once; the last alone for a single picture."""
+    return np.unique(np.geomspace(steps, 1, pictures).round().astype(int))
+
+
+def plot_terms(ax: Axes, rows: Sequence[Mapping[str, float]]) -> None:
+    """The terms of a fit's loss, from its learning curve."""
+    plot_history(ax, pd.DataFrame(rows[:: max(1, len(rows) // 500)]).drop(columns="loss"))
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], 1e-6))  # a warp starts as nothing
 
 
 def plot_fits(fits: Mapping[str, Fit]) -> Figure:
     """The learning curves of fits side by side, on one scale."""
     fig, axes = plt.subplots(1, len(fits), figsize=(3.8 * len(fits), 3), squeeze=False, sharey=True)
     for ax, (name, fit) in zip(axes[0], fits.items(), strict=True):
-        plot_history(ax, pd.DataFrame(fit.rows).drop(columns="loss"))
+        plot_terms(ax, fit.rows)
         ax.set_title(name)
     return fig
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import ipywidgets
-import pandas as pd
 import trimesh
 from matplotlib.figure import Figure
 
+from tpl.chapters.playground.figures import plot_terms
 from tpl.chapters.playground.fitting import CODE, LEARNS, WEIGHTS, Fit, fit_shape
 from tpl.chapters.playground.latest import Latest, Turn
 from tpl.chapters.playground.painting import Painter
@@ -21,7 +21,6 @@ from tpl.geometry.following import FollowedSurface
 from tpl.geometry.marching import EmptyShape, extract_mesh
 from tpl.geometry.primitives import SDF
 from tpl.inference import to_raw
-from tpl.look.plotting import plot_history
 
 GRID, LAST_GRID = 32, 64
 """Grid cells along each side of the mesh while the fit goes on, and of its last one."""
@@ -117,9 +116,7 @@ def _weight_slider(name: str) -> Any:
 def curve_picture(rows: Sequence[dict[str, float]]) -> bytes:
     """A learning curve as a PNG; drawn without pyplot, which belongs to the main thread."""
     figure = Figure(figsize=(5, 3), layout="constrained")
-    ax = figure.subplots()
-    plot_history(ax, pd.DataFrame(rows[:: max(1, len(rows) // 500)]).drop(columns="loss"))
-    ax.set_ylim(bottom=max(ax.get_ylim()[0], 10.0**LOWEST))  # a warp starts as nothing
+    plot_terms(figure.subplots(), rows)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=100)
     return stream.getvalue()
