@@ -72,7 +72,7 @@ def test_a_name_means_what_its_chapter_says():
         ("A", "category", "all", "category = 'all': one of chairs, sofas, airplanes"),
         ("03", "source", "open+procedual", "or several joined by '+'; did you mean procedural?"),
         ("04", "only", "Muon, brightnes", "did you mean brightness?"),
-        ("03", "device", "gpu", "device = 'gpu': one of auto, cpu, cuda, or as cuda:1"),
+        ("03", "device", "gpu", "device = 'gpu': one of auto, cpu, cuda, or as cuda:1; did you mean cpu?"),
         ("11", "rectangle", "40,20,600", 'one of "", or as 40,20,600,470'),
         ("08", "method", "our encodr", "did you mean our encoder?"),
     ],

@@ -301,7 +301,7 @@ def test_a_fit_finds_the_code_that_made_the_samples(player):
 
 
 def test_a_small_decoder_learns_one_shape_from_nothing(player, first):
-    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=400, points=128)
+    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=600, points=128)
     rows = list(fit.run())
     assert rows[-1]["sdf"] < 0.4 * rows[0]["sdf"]
     samples = player.bench.store.read_sdf(player.shapes[first.shape])
@@ -392,7 +392,7 @@ def assert_shows(screen, player, state, grid):
 def test_the_desk_opens_with_the_first_shape_and_shows_one_decoder(desk, player, first):
     assert desk.state() == State(first.shape, LEARNT, "", 0.0, (0.0,) * 4, (0.0,) * 2, None, CLAY)
     assert_shows(desk.screens[0], player, first, 24)
-    assert desk.screens[1].box.layout.display == "none" and not desk.screens[1].mesh.visible
+    assert desk.screens[1].box.layout.display == "none" and not desk.screens[1].live.mesh.visible
     assert bytes(desk.picture.value).startswith(b"\x89PNG")
 
 
@@ -408,7 +408,7 @@ def test_no_message_leaves_an_index_without_its_vertex(monkeypatch):
     screen, room = Screen(), [3]
     sent = []
     monkeypatch.setattr(
-        screen.mesh, "send_state", lambda key=None: sent.append({key} if isinstance(key, str) else set(key))
+        screen.live.mesh, "send_state", lambda key=None: sent.append({key} if isinstance(key, str) else set(key))
     )
     for finer in (1, 4, 1, 5):
         ball = trimesh.creation.icosphere(finer)
@@ -461,7 +461,7 @@ def test_another_shape_brings_its_own_views_and_a_view_its_code(desk, player, be
     assert torch.equal(player.code(desk.state()), player.code(State(shape, "hard view 0")))
     desk.second.value = "the paper's"  # which no encoder stands before
     desk.drawing.wait()
-    assert not desk.screens[1].mesh.visible and "no shape" in desk.screens[1].line.value
+    assert not desk.screens[1].live.mesh.visible and "no shape" in desk.screens[1].line.value
 
 
 def test_the_fit_panel_fits_the_chosen_shape_and_stops_when_told(desk, player, first):

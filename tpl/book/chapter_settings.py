@@ -145,7 +145,6 @@ class Pages(BaseModel):
     exemplars: PositiveInt
     coded_targets: PositiveInt
     test_targets: PositiveInt
-    beside: NonNegativeFloat
     points: PositiveInt
 
     photo: File
@@ -179,6 +178,12 @@ class Gallery(BaseModel):
     method: Annotated[str, Among(_encoders)]
 
 
+class Correspondence(BaseModel):
+    """Chapter 10: what coordinates beside space weigh where points are matched."""
+
+    beside: NonNegativeFloat
+
+
 class Photos(BaseModel):
     """Chapter 11: whose meshes it shows."""
 
@@ -189,6 +194,22 @@ class RealShapes(BaseModel):
     """Chapter 12: one source, whose shapes are compared with made ones."""
 
     source: Annotated[str, Among(lambda: list(SOURCES))]
+
+
+class Playground(BaseModel):
+    """Chapter 13: two decoders, and what of them is seen."""
+
+    decoder: Folder
+    beside: Folder
+    beside_runs: Folder
+    live: bool
+    test_example: NonNegativeInt
+    directions: PositiveInt
+    way_steps: Annotated[int, Field(ge=2)]
+    grids: Annotated[str, Among(lambda: [""], pattern=r" *\d+( +\d+)* *", example="32 64 128")]
+    fit_steps: PositiveInt
+    fit_points: PositiveInt
+    fit_seconds: Annotated[int, Field(ge=1, le=600)]
 
 
 class Appendix(BaseModel):
@@ -215,8 +236,10 @@ OF_ONE: Mapping[str, type[BaseModel]] = {
     "02": Toy,
     "04": Ingredients,
     "08": Gallery,
+    "10": Correspondence,
     "11": Photos,
     "12": RealShapes,
+    "13": Playground,
     "A": Appendix,
 }
 """By the number of the chapter; both what this says of a name and what `OF_ALL` does must hold."""
