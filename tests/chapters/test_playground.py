@@ -385,7 +385,7 @@ def assert_shows(screen, player, state, grid):
     np.testing.assert_array_equal(screen.live.mesh.vertices[:count], np.asarray(mesh.vertices, np.float32))
     np.testing.assert_array_equal(screen.live.mesh.indices, mesh.faces)
     np.testing.assert_array_equal(screen.live.mesh.colors[:count], packed_colors(Painter(player).colors(mesh, state)))
-    assert len(screen.live.mesh.colors) == len(screen.mesh.vertices)
+    assert len(screen.live.mesh.colors) == len(screen.live.mesh.vertices)
     assert screen.live.mesh.visible and screen.line.value.startswith(f"{len(mesh.faces):,} faces")
 
 
@@ -417,7 +417,9 @@ def test_no_message_leaves_an_index_without_its_vertex(monkeypatch):
         used = int(screen.live.mesh.indices.max())
         with_indices = next(keys for keys in sent if "indices" in keys)
         before = [keys for keys in sent[: sent.index(with_indices)] if "vertices" in keys]
-        assert used < (len(screen.live.mesh.vertices) if before else room[0]) and len(screen.mesh.vertices) >= room[0]
+        assert (
+            used < (len(screen.live.mesh.vertices) if before else room[0]) and len(screen.live.mesh.vertices) >= room[0]
+        )
         room[0] = len(screen.live.mesh.vertices)
 
 
