@@ -1,6 +1,7 @@
 # A thin face over `python -m tpl`; what each command does is written there.
 #
 #   make book      environment, shapes, trainings, tables, figures, and the book in HTML
+#   make lab       JupyterLab: hyperparameters turned by hand, trainings watched, stopped and gone on with
 #   make test      environment, checks and tests
 #   make real      the open collection of real shapes: fetched, trained on, judged; chapters 01, 07 and 12 show it then
 #   make appendix  appendix A with its trainings, which `make book` leaves out; they stay, and `make book` shows them then
@@ -22,7 +23,7 @@ READY := $(VENV)/ready
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: standard long site check bench format lab pair lock clean; see README.md'
+	@echo 'also: standard long site check bench format pair lock clean; see README.md'
 
 book: $(READY)
 	$(BIN)/python -m tpl run --profile $(PROFILE)
@@ -69,8 +70,8 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lab: $(READY) # JupyterLab, where a chapter's .md opens as a notebook
-	JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(BIN)/jupyter lab
+lab: $(READY) # JupyterLab on copies of the chapters, with forms for their hyperparameters; the book stays as it is
+	$(BIN)/python -m tpl lab
 
 pair: $(READY) # after a chapter's .md was edited
 	$(BIN)/python -m tpl pair

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import book, cleaning, images, machines, phase_1, playground, shapes, surfaces
+from benchmarks import book, cleaning, images, machines, phase_1, playground, shapes, surfaces, watching
 from benchmarks.measuring import matrix_peak, memory_peak
 from tpl.provenance import cpu_name, git_commit
 
@@ -20,6 +20,7 @@ PARTS = (
     | cleaning.PARTS
     | surfaces.PARTS
     | playground.PARTS
+    | watching.PARTS
     | book.PARTS
 )
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from tpl.__main__ import main
-from tpl.files import BusyError, OutputError, alone_in, write_file, write_folder
+from tpl.files import RUN, BusyError, OutputError, alone_in, write_file, write_folder
 
 
 def fill(folder):
@@ -177,7 +177,7 @@ def test_what_a_link_leads_to_keeps_its_mode(tmp_path):
 WORKS = """
 import sys, time
 from pathlib import Path
-from tpl.files import alone_in
+from tpl.files import RUN, alone_in
 with alone_in(Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(600)
@@ -207,8 +207,9 @@ def test_a_lock_beside_a_folder_outlasts_its_removal(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_processes_of_one_launch_wait_for_each_other(tmp_path, monkeypatch):
-    for name, value in {"LOCAL_RANK": "0", "MASTER_ADDR": "here", "MASTER_PORT": "1"}.items():
+@pytest.mark.parametrize("variables", [{"LOCAL_RANK": "0", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, {RUN: "7"}])
+def test_processes_of_one_launch_or_run_wait_for_each_other(tmp_path, monkeypatch, variables):
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     works = WORKS.replace("600", "2.5")
     with subprocess.Popen([sys.executable, "-c", works, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:

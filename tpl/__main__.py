@@ -12,7 +12,19 @@ import tyro
 from PIL import Image
 
 from tpl.book.book import DEFAULT_PROFILE, Book
-from tpl.book.commands import ROOT, Given, networks, pair_chapters, publish_run, run, site, the_book
+from tpl.book.chapter_settings import OF_ORACLE
+from tpl.book.commands import (
+    ROOT,
+    Given,
+    compare,
+    help_of_chapters,
+    networks,
+    pair_chapters,
+    publish_run,
+    run,
+    site,
+    the_book,
+)
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
 from tpl.dataset.checking import check_collection, check_shapenet
@@ -23,10 +35,12 @@ from tpl.dataset.workers import TIMEOUT
 from tpl.errors import OutOfTime, check_time
 from tpl.files import beside, check_file, write_file
 from tpl.meshes import check_writable, write_mesh
+from tpl.reporting import reported
 from tpl.settings import Preset, validated
 from tpl.shapes import SourceOptions
 from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
+from tpl.workbench.commands import lab
 
 if TYPE_CHECKING:
     from tpl.study.bench import Bench
@@ -175,7 +189,8 @@ def train(
     bench = _bench(asked, profile, data, runs)
     check_given(phase, asked.given, bench.categories)
     work = PHASES[phase].train
-    folders = bench.each(lambda one: work(one, configure(phase, asked.values, one, asked.given)))
+    with reported():
+        folders = bench.each(lambda one: work(one, configure(phase, asked.values, one, asked.given)))
     for name, folder in folders.items():
         print(f"{name}: {folder}, {bench.of(name).run(folder.name).facts()['seconds']} s")
 
@@ -209,7 +224,7 @@ def evaluate(
     chosen_parameters(book, [book.find("07")], profile, given)  # refuses a name that the chapter does not have
     asked = choose(book, "07", profile, given)
     bench = _bench(asked, profile, data, runs)
-    oracle = {name: asked.values[f"oracle_{name}"] for name in ("iterations", "points", "rate")}
+    oracle = {field: asked.values[name] for field, name in OF_ORACLE.items()}
     check_time("everything is trained")
     judge = functools.partial(
         evaluate_category,
@@ -217,7 +232,9 @@ def evaluate(
         oracle=validated(OracleConfig, {**oracle, "seed": asked.values["seed"]}),
         draws=asked.values["draws"],
     )
-    rows = pd.concat([read_results(file) for file in bench.each(judge).values()])
+    with reported():
+        files = bench.each(judge)
+    rows = pd.concat([read_results(file) for file in files.values()])
     print(format_summary(summarize(rows, bench.seed)).to_string(index=False))
 
 
@@ -328,6 +345,8 @@ COMMANDS = {
     "evaluate": evaluate,
     "reconstruct": reconstruct,
     "run": run,
+    "compare": compare,
+    "lab": lab,
     "site": site,
     "pair": pair_chapters,
     "publish": publish_run,
@@ -339,6 +358,8 @@ def main() -> None:
     """Entry point of `tpl`: a wrong input ends in one sentence and exit status 1."""
     try:
         commands = dict(COMMANDS)
+        if sys.argv[1:2] == ["run"] and (told := help_of_chapters(sys.argv[2:])):
+            return print(told)
         if sys.argv[1:2] == ["prepare"]:
             commands["prepare"] = functools.partial(prepare, config=_config_of(_asked_profile(sys.argv[2:])))
         tyro.extras.subcommand_cli_from_dict(commands, prog="tpl", description=__doc__)

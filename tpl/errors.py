@@ -1,7 +1,9 @@
 """Errors that need no traceback."""
 
+import difflib
 import os
 import time
+from collections.abc import Iterable
 
 
 class PlainError(ValueError):
@@ -31,3 +33,10 @@ def check_time(done: str) -> None:
     """
     if DEADLINE in os.environ and time.time() > float(os.environ[DEADLINE]):
         raise OutOfTime(f"{done}; the time given is over: the same command goes on from here")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence that refuses a word: "; did you mean paper?", or nothing where no known word is like it."""
+    by_small_letters = {name.lower(): name for name in known if name}
+    found = difflib.get_close_matches(word.lower(), by_small_letters, n=1)
+    return f"; did you mean {by_small_letters[found[0]]}?" if found else ""

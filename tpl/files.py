@@ -121,7 +121,7 @@ def alone_in(folder: Path, lock: Path | None = None) -> Iterator[None]:
     """Keeps other processes from working on a folder as long as this one does, and tells them who it is.
 
     The system takes the lock off whoever ends, however that happens. Processes of one `accelerate launch` wait for each
-    other, since all of them do the same.
+    other, since all of them do the same, and so do the chapters of one `tpl run`: the second finds the work done.
 
     Args:
         folder: What is worked on.
@@ -171,10 +171,14 @@ def _who(lock: Path) -> dict[str, Any]:
         return unknown
 
 
+RUN = "TPL_RUN"
+"""The environment variable that the chapters of one `tpl run` have in common."""
+
+
 def _launch() -> str:
-    """What the processes of one `accelerate launch` have in common; nothing without one."""
+    """What the processes of one `accelerate launch` have in common, or those of one `tpl run`; nothing without one."""
     if "LOCAL_RANK" not in os.environ:
-        return ""
+        return os.environ.get(RUN, "")
     return f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
 
 

@@ -4,7 +4,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tpl.errors import PlainError
+from tpl.errors import PlainError, did_you_mean
 
 Preset = Literal["paper", "authors", "fixed"]
 """A reading of the method: the text literally, what the authors' code does, what is sound (our default)."""
@@ -31,6 +31,11 @@ def validated(kind: type[Config], values: dict[str, Any]) -> Config:
 def _sentence(kind: type[BaseModel], problem: Any) -> str:
     name = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"there is no parameter {name!r}; there are {', '.join(kind.model_fields)}"
+        known: Any = kind
+        for part in problem["loc"][:-1]:
+            known = known.model_fields[part].annotation
+        names = list(known.model_fields)
+        meant = did_you_mean(str(problem["loc"][-1]), names)
+        return f"there is no parameter {name!r}; there are {', '.join(names)}{meant}"
     rule = problem["msg"][0].lower() + problem["msg"][1:]
     return f"{name} = {problem['input']!r} is refused: {rule}"

@@ -125,4 +125,4 @@ def test_tpl_run_refuses_a_parameter_that_the_chapter_does_not_have():
     command = [sys.executable, "-m", "tpl", "run", "03", "-p", "epoch", "3"]
     result = subprocess.run(command, cwd=BOOK.root, capture_output=True, text=True)
     assert result.returncode == 1 and result.stdout == ""
-    assert result.stderr.startswith("tpl: no parameter 'epoch': 03_embedding has ") and "epochs = " in result.stderr
+    assert result.stderr == "tpl: no parameter 'epoch'; did you mean epochs?\n"

@@ -3,18 +3,23 @@
 import json
 import re
 import shutil
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
+import psutil
 import pytest
+import torch
 
 from tpl.book import execution as chapters
 from tpl.book.book import Book, BookError, at_root
-from tpl.book.execution import run_chapters
+from tpl.book.bounds import converted
+from tpl.book.execution import has_room, run_chapters, usual_jobs
 from tpl.book.manifest import read_manifest, record
 from tpl.book.pairs import check_pair, pair
-from tpl.book.parameters import chosen_parameters, converted, parameters
+from tpl.book.parameters import chosen_parameters, parameters
 from tpl.book.publishing import cleaned, executed_notebooks, publish
 from tpl.book.site import broken_links, build_site, facts, stage
 from tpl.errors import OutOfTime
@@ -40,8 +45,8 @@ def test_what_does_not_exist_is_named_beside_what_does(mini_book):
         run_chapters(mini_book, ["02"])
     with pytest.raises(BookError, match="no profile 'fast'; there are quick, smoke"):
         run_chapters(mini_book, profile="fast")
-    with pytest.raises(BookError, match=r"no parameter 'sides': 01_cubes has side = 2.0, .*; intro has none"):
-        run_chapters(mini_book, given={"sides": "3"})
+    with pytest.raises(BookError, match=r"no parameter 'depth': 01_cubes has side = 2.0, .*; intro has none"):
+        run_chapters(mini_book, given={"depth": "3"})
     with pytest.raises(BookError, match="_toc.yml; run this in a clone"):
         run_chapters(type(mini_book)(mini_book.root / "nowhere"))
     assert not (mini_book.root / "runs").exists()
@@ -113,7 +118,7 @@ def test_what_is_given_goes_before_the_profile_to_the_chapters_that_have_it(mini
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sides: 3", "profile 'smoke': no parameter 'sides': 01_cubes has side = 2.0"),
+        ("sides: 3", "profile 'smoke': no parameter 'sides'; did you mean side[?]"),
         ("count: many", "parameter count is int .*'many' is not"),
         ("- 3", "should hold lines `name: value`"),
         ("a: [", "01_cubes.yml is not YAML"),
@@ -162,6 +167,21 @@ def test_a_failing_chapter_stops_the_run_in_a_sentence_and_is_never_taken_for_ex
     (folder / "intro.ipynb").write_text((folder / "01_cubes.ipynb").read_text())
     with pytest.raises(BookError, match="01_cubes.ipynb holds a failed execution"):
         build_site(mini_book, folder)
+
+
+def test_what_a_kernel_says_beside_its_outputs_is_kept_where_its_chapter_failed(mini_book, capfd):
+    chapter = mini_book.find("01")
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    dying = "import os\n    os.write(2, b'the last words')\n    os._exit(1)"
+    chapter.source.write_text(chapter.source.read_text().replace(failing, dying))
+    pair(mini_book)
+    with pytest.raises(BookError, match="^chapter 01_cubes lost its kernel, most likely for want of memory"):
+        run_chapters(mini_book, ["01"], given={"fail": "true"})
+    folder = mini_book.run_folder("quick")
+    assert {path.name for path in folder.glob("01_cubes*")} == {"01_cubes.failed.ipynb", "01_cubes.log"}
+    assert "the last words" in (folder / "01_cubes.log").read_text() and "the last words" not in capfd.readouterr().err
+    run_chapters(mini_book, ["01"])
+    assert {path.name for path in folder.glob("01_cubes*")} == {"01_cubes.ipynb"}
 
 
 def test_what_a_reader_can_mend_stops_a_chapter_with_its_sentence_alone(mini_book):
@@ -334,7 +354,7 @@ def test_a_warning_of_the_builder_stops_the_site_and_the_old_one_stays(built_boo
 def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mini_book, monkeypatch):
     """The book of two pages: 01_cubes, then intro. Copying a notebook stands for its execution."""
 
-    def execute(book, chapter, values, folder, deadline, given):
+    def execute(book, chapter, values, folder, kernels, variables):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(chapter.notebook, folder)
 
@@ -358,6 +378,125 @@ def test_of_the_whole_book_only_what_changed_is_executed_and_all_that_follows(mi
     pair(mini_book)
     assert executed() == ["intro"]
     assert executed(again=True) == ["01_cubes", "intro"]
+
+
+@pytest.fixture
+def three_chapters(mini_book, monkeypatch):
+    """A book of 01_cubes, 02_cubes and intro, which needs the first; copying a notebook stands for an execution."""
+    book, begun = mini_book, {}
+    (book.folder / "02_cubes.md").write_text(book.find("01").source.read_text())
+    contents = book.root / "_toc.yml"
+    contents.write_text(contents.read_text().replace("01_cubes\n", "01_cubes\n      - file: book/02_cubes\n"))
+    (book.folder / "needs.yml").write_text("01_cubes: []\n02_cubes: []\nintro: [01_cubes]\n")
+    pair(book)
+    meeting = threading.Barrier(2)
+
+    def execute(book, chapter, values, folder, kernels, variables):
+        begun[chapter.name] = time.perf_counter()
+        if values.get("color") == "blue" and chapter.name != "intro":
+            meeting.wait(timeout=30)  # each waits for the other
+        if values.get("fail") and chapter.name == "01_cubes":
+            raise BookError(f"chapter {chapter.name} stopped")
+        if values.get("side") == 0.5 and chapter.name == "01_cubes":
+            raise OutOfTime("chapter 01_cubes is paused")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(chapter.notebook, folder)
+
+    monkeypatch.setattr(chapters, "_execute", execute)
+    return book, begun
+
+
+def told_of(book, **options):
+    """What is said of a run, and how it ended."""
+    told: list[str] = []
+    try:
+        run_chapters(book, profile="smoke", say=told.append, **options)
+    except (BookError, OutOfTime) as error:
+        return told, error
+    return told, None
+
+
+def test_chapters_that_do_not_need_each_other_are_executed_at_once(three_chapters):
+    book, begun = three_chapters
+    told, error = told_of(book, given={"color": "blue"}, jobs=2)
+    assert error is None and begun["intro"] > begun["01_cubes"]
+    assert [line.split(":")[0] for line in told[:2]] == ["[1/3] 01_cubes", "[2/3] 02_cubes"] and len(told) == 6
+    entries = read_manifest(book.run_folder("smoke"))
+    assert "02_cubes" in entries["01_cubes"]["beside"] and "01_cubes" in entries["02_cubes"]["beside"]
+    assert "01_cubes" not in entries["intro"]["beside"]
+    assert "beside other chapters" in facts(book.find("01"), entries["01_cubes"])
+
+
+def test_one_after_the_other_nothing_is_beside(three_chapters):
+    book, _ = three_chapters
+    assert told_of(book, jobs=1)[1] is None
+    entries = read_manifest(book.run_folder("smoke"))
+    assert [entry["beside"] for entry in entries.values()] == [[], [], []]
+    assert "beside" not in facts(book.find("01"), entries["01_cubes"])
+
+
+def test_what_needs_a_failed_chapter_is_left_out_and_the_same_call_goes_on(three_chapters):
+    book, begun = three_chapters
+    told, error = told_of(book, given={"fail": "true"}, jobs=1)
+    assert isinstance(error, BookError)
+    assert str(error) == "chapter 01_cubes stopped; not executed, as they need what failed: intro"
+    assert set(begun) == {"01_cubes", "02_cubes"} and set(read_manifest(book.run_folder("smoke"))) == {"02_cubes"}
+    begun.clear()
+    assert str(told_of(book, given={"fail": "true"}, jobs=1)[1]) == str(error)
+    assert set(begun) == {"01_cubes"}  # the other one is kept
+
+
+def test_a_pause_is_told_once_what_goes_on_beside_has_ended(three_chapters):
+    book, begun = three_chapters
+    told, error = told_of(book, given={"side": "0.5", "color": "blue"}, jobs=2)
+    assert isinstance(error, OutOfTime) and str(error) == "chapter 01_cubes is paused"
+    assert set(begun) == {"01_cubes", "02_cubes"} and set(read_manifest(book.run_folder("smoke"))) == {"02_cubes"}
+
+
+def test_of_a_book_with_needs_only_what_reads_a_change_is_executed_anew(three_chapters):
+    book, begun = three_chapters
+    told_of(book)
+    begun.clear()
+    assert told_of(book)[0] == [
+        f"[{n}/3] {name}: kept: nothing it depends on has changed"
+        for n, name in enumerate(["01_cubes", "02_cubes", "intro"], start=1)
+    ]
+    second = book.find("02").source
+    second.write_text(second.read_text() + "\nMore.\n")
+    pair(book)
+    told_of(book)
+    assert set(begun) == {"02_cubes"}  # which no other chapter needs
+    begun.clear()
+    time.sleep(1.1)  # the manifest counts in seconds
+    told_of(book, names=["01"])
+    told_of(book)
+    assert set(begun) == {"01_cubes", "intro"}
+
+
+def test_as_many_chapters_at_a_time_as_cores_and_memory_allow(monkeypatch):
+    def machine(cores, free, gpu=False):
+        monkeypatch.setattr(chapters.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+
+    trains = [{"epochs": 3, "budget_minutes": 0.0}, {}]
+    for cores, free, jobs in [(2, 20e9, 2), (8, 20e9, 3), (8, 100e9, 8), (2, 5e9, 1), (1, 50e9, 1)]:
+        machine(cores, free)
+        assert usual_jobs(trains) == jobs and has_room() == (free >= 6e9)
+    machine(8, 100e9)
+    assert usual_jobs([{"budget_minutes": 20.0}]) == 1  # it would take fewer steps beside others
+    machine(8, 100e9, gpu=True)
+    assert usual_jobs(trains) == 1
+
+
+def test_a_wrong_value_is_told_before_anything_starts(mini_book):
+    with pytest.raises(BookError, match="^no parameter 'cout'; did you mean count[?]$"):
+        run_chapters(mini_book, given={"cout": "3"})
+    with pytest.raises(BookError, match="^no profile 'smok'; there are quick, smoke; did you mean smoke[?]$"):
+        run_chapters(mini_book, profile="smok")
+    with pytest.raises(BookError, match="no chapter '01_cube5'; there are .*; did you mean 01_cubes[?]$"):
+        run_chapters(mini_book, ["01_cube5"])
+    assert not (mini_book.root / "runs").exists()
 
 
 def test_a_published_run_is_clean_and_complete(built_book):

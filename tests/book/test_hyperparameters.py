@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from tpl.__main__ import evaluate, train
-from tpl.book.book import Book
+from tpl.book.book import Book, BookError
 from tpl.book.commands import ROOT
 from tpl.book.hyperparameters import GIVEN, chapter_config, choose, collection_config, given_by_hand
 from tpl.book.parameters import parameters
 from tpl.dataset.collection import QUICK, Collection, CollectionConfig
 from tpl.dataset.store import StoreError
+from tpl.errors import PlainError
 from tpl.files import beside
 from tpl.models import EncoderConfig
 from tpl.settings import SettingsError
@@ -179,12 +180,38 @@ def test_what_a_training_would_pass_over_is_refused(phase, name, categories):
         check_given(phase, [name], categories)
 
 
+@pytest.mark.parametrize(
+    ("phase", "given", "sentence"),
+    [
+        ("embedding", {"epochs": "{"}, "parameter epochs is int (default 280), and '{' is not"),
+        ("embedding", {"trunk": "{"}, "trunk = '{' is not YAML: while parsing"),
+        ("embedding", {"epochs": "-3"}, "epochs = -3: it must be greater than 0"),
+        (
+            "embedding",
+            {"model": "3", "model.latent_dim": "4"},
+            "model = 3 and model.latent_dim = 4 cannot both be: give the fields alone",
+        ),
+        ("encoder", {"encoder.widht": "4"}, "there is no parameter 'encoder.widht'; there are latent_dim, "),
+        ("encoder", {"encoder.widht": "4"}, "; did you mean width?"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_whatever_it_is(bench, phase, given, sentence):
+    with pytest.raises(PlainError, match=re.escape(sentence)) as caught:
+        asked_for(phase, bench, **given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_setting_is_known():
+    with pytest.raises(SettingsError, match="; did you mean code_rate[?]$"):
+        check_given("embedding", ["code_rat"], ("sofas",))
+
+
 def test_what_a_training_looks_at_is_taken():
     check_given("embedding", ["epochs", "preset", "model.warp_steps", "data", "inside_share"], ("chairs", "sofas"))
 
 
 def test_a_wrong_preset_or_value_is_named(bench):
-    with pytest.raises(SettingsError, match="no preset is called 'author'; there is paper, authors, fixed"):
+    with pytest.raises(BookError, match="preset = 'author': one of paper, authors, fixed; did you mean authors[?]"):
         asked_for("embedding", bench, preset="author")
     with pytest.raises(SettingsError, match="encoder.depth"):
         asked_for("encoder", bench, **{"encoder.depth": "3"})

@@ -301,7 +301,7 @@ def test_a_fit_finds_the_code_that_made_the_samples(player):
 
 
 def test_a_small_decoder_learns_one_shape_from_nothing(player, first):
-    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=400, points=128)
+    fit = fit_shape(player, first.shape, DECODER, {"pointpair_weight": 0.0}, steps=600, points=128)
     rows = list(fit.run())
     assert rows[-1]["sdf"] < 0.4 * rows[0]["sdf"]
     samples = player.bench.store.read_sdf(player.shapes[first.shape])
@@ -382,17 +382,17 @@ def desk(players):
 def assert_shows(screen, player, state, grid):
     mesh = player.mesh(state, grid)
     count = len(mesh.vertices)
-    np.testing.assert_array_equal(screen.mesh.vertices[:count], np.asarray(mesh.vertices, np.float32))
-    np.testing.assert_array_equal(screen.mesh.indices, mesh.faces)
-    np.testing.assert_array_equal(screen.mesh.colors[:count], packed_colors(Painter(player).colors(mesh, state)))
-    assert len(screen.mesh.colors) == len(screen.mesh.vertices)
-    assert screen.mesh.visible and screen.line.value.startswith(f"{len(mesh.faces):,} faces")
+    np.testing.assert_array_equal(screen.live.mesh.vertices[:count], np.asarray(mesh.vertices, np.float32))
+    np.testing.assert_array_equal(screen.live.mesh.indices, mesh.faces)
+    np.testing.assert_array_equal(screen.live.mesh.colors[:count], packed_colors(Painter(player).colors(mesh, state)))
+    assert len(screen.live.mesh.colors) == len(screen.live.mesh.vertices)
+    assert screen.live.mesh.visible and screen.line.value.startswith(f"{len(mesh.faces):,} faces")
 
 
 def test_the_desk_opens_with_the_first_shape_and_shows_one_decoder(desk, player, first):
     assert desk.state() == State(first.shape, LEARNT, "", 0.0, (0.0,) * 4, (0.0,) * 2, None, CLAY)
     assert_shows(desk.screens[0], player, first, 24)
-    assert desk.screens[1].box.layout.display == "none" and not desk.screens[1].mesh.visible
+    assert desk.screens[1].box.layout.display == "none" and not desk.screens[1].live.mesh.visible
     assert bytes(desk.picture.value).startswith(b"\x89PNG")
 
 
@@ -408,17 +408,19 @@ def test_no_message_leaves_an_index_without_its_vertex(monkeypatch):
     screen, room = Screen(), [3]
     sent = []
     monkeypatch.setattr(
-        screen.mesh, "send_state", lambda key=None: sent.append({key} if isinstance(key, str) else set(key))
+        screen.live.mesh, "send_state", lambda key=None: sent.append({key} if isinstance(key, str) else set(key))
     )
     for finer in (1, 4, 1, 5):
         ball = trimesh.creation.icosphere(finer)
         sent.clear()
         screen.show(ball, np.zeros((len(ball.vertices), 3), np.uint8), "a ball")
-        used = int(screen.mesh.indices.max())
+        used = int(screen.live.mesh.indices.max())
         with_indices = next(keys for keys in sent if "indices" in keys)
         before = [keys for keys in sent[: sent.index(with_indices)] if "vertices" in keys]
-        assert used < (len(screen.mesh.vertices) if before else room[0]) and len(screen.mesh.vertices) >= room[0]
-        room[0] = len(screen.mesh.vertices)
+        assert (
+            used < (len(screen.live.mesh.vertices) if before else room[0]) and len(screen.live.mesh.vertices) >= room[0]
+        )
+        room[0] = len(screen.live.mesh.vertices)
 
 
 def test_each_control_leads_to_its_state(desk, player, first):
@@ -461,7 +463,7 @@ def test_another_shape_brings_its_own_views_and_a_view_its_code(desk, player, be
     assert torch.equal(player.code(desk.state()), player.code(State(shape, "hard view 0")))
     desk.second.value = "the paper's"  # which no encoder stands before
     desk.drawing.wait()
-    assert not desk.screens[1].mesh.visible and "no shape" in desk.screens[1].line.value
+    assert not desk.screens[1].live.mesh.visible and "no shape" in desk.screens[1].line.value
 
 
 def test_the_fit_panel_fits_the_chosen_shape_and_stops_when_told(desk, player, first):
@@ -471,7 +473,7 @@ def test_the_fit_panel_fits_the_chosen_shape_and_stops_when_told(desk, player, f
     assert panel.wish().weights["pointwise_weight"] == 0.0
     panel.start.click()
     panel.fitting.wait()
-    assert panel.screen.mesh.visible and panel.screen.line.value.startswith("step ")
+    assert panel.screen.live.mesh.visible and panel.screen.line.value.startswith("step ")
     assert bytes(panel.curve.value).startswith(b"\x89PNG")
     panel.seconds.value = 500
     panel.start.click()

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -13,7 +15,7 @@ from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.dataset.collection import Collection, CollectionConfig, open_collection, options_of
 from tpl.dataset.prepare import PrepareConfig, cross_pool, prepare, prepare_shape
 from tpl.dataset.store import Store, StoreError, check_space
-from tpl.files import BusyError
+from tpl.files import RUN, BusyError
 from tpl.geometry.primitives import sphere
 from tpl.meshes.sdf import SdfSamples, signed_distance
 from tpl.rendering import Camera
@@ -285,6 +287,21 @@ def test_small_shapes_come_after_the_others_and_change_nothing_of_them(tmp_path)
     adopted = Collection(tmp_path / "adopted", more)
     adopted.adopt(larger, ["sofas"])
     assert adopted.is_complete("sofas")
+
+
+OPENS = """
+import sys
+from tpl.dataset.collection import open_collection
+print(len(open_collection(sys.argv[1], ["sofas"], jobs=1).shapes("sofas", "train")))
+"""
+
+
+def test_chapters_of_one_run_that_need_the_same_shapes_wait_for_each_other(tmp_path):
+    config = CollectionConfig(train=3, coded=2, validation=1, test=1, prepare=SMALL)
+    open_collection(tmp_path, config=config)  # described, and nothing prepared
+    command, variables = [sys.executable, "-c", OPENS, str(tmp_path)], {**os.environ, RUN: "this one"}
+    both = [subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate(timeout=300)[0] for process in both] == ["3\n", "3\n"]
 
 
 def test_what_a_source_was_told_is_kept_where_a_collection_is_described_anew(tmp_path):

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tpl.errors import PlainError
+from tpl.errors import PlainError, did_you_mean
 from tpl.files import beside
 
 Value = int | float | str | bool
@@ -116,8 +116,11 @@ class Book:
         found = exact or [chapter for chapter in self.chapters if chapter.name.startswith(stem)]
         if len(found) == 1:
             return found[0]
-        names = ", ".join(sorted(chapter.name for chapter in found or self.chapters))
-        raise BookError(f"'{name}' could be {names}" if found else f"no chapter '{name}'; there are {names}")
+        known = sorted(chapter.name for chapter in found or self.chapters)
+        names = ", ".join(known)
+        if found:
+            raise BookError(f"'{name}' could be {names}")
+        raise BookError(f"no chapter '{name}'; there are {names}{did_you_mean(stem, known)}")
 
     def profile(self, name: str, chapter: Chapter) -> dict[str, Any]:
         """What a profile changes in a chapter.
@@ -128,7 +131,7 @@ class Book:
         folder = self.folder / "profiles"
         profiles = sorted({DEFAULT_PROFILE} | {path.name for path in folder.glob("*") if path.is_dir()})
         if name not in profiles:
-            raise BookError(f"no profile '{name}'; there are {', '.join(profiles)}")
+            raise BookError(f"no profile '{name}'; there are {', '.join(profiles)}{did_you_mean(name, profiles)}")
         file = folder / name / f"{chapter.name}.yml"
         if not file.exists():
             return {}

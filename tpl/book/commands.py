@@ -1,5 +1,7 @@
-"""The commands of the book: run, site, pair, publish, networks."""
+"""The commands of the book: run, compare, site, pair, publish, networks."""
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +11,7 @@ import tyro
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.execution import run_chapters
 from tpl.book.hyperparameters import choose
+from tpl.book.listing import chapter_list, parameter_list
 from tpl.book.pairs import pair
 from tpl.book.publishing import publish
 from tpl.book.site import build_site
@@ -44,8 +47,13 @@ def run(
     parameter: Given = [],  # noqa: B006
     again: bool = False,
     minutes: float | None = None,
+    jobs: int = 0,
+    list_: Annotated[bool, tyro.conf.arg(name="list")] = False,
 ) -> None:
     """Execute chapters of the book by papermill, all of them by default; of all, those are kept that have not changed.
+
+    `tpl run 03 --help` lists the parameters of a chapter, with their bounds. A chapter that fails stops those that need
+    it, and no others; the same command goes on from there.
 
     Args:
         chapters: Names, or their beginnings: `03`.
@@ -54,9 +62,63 @@ def run(
         again: Execute everything even where nothing has changed since.
         minutes: Pause after so many; the same command goes on from there, and keeps named chapters, too, that have not
             changed. The exit status is 75 until all is done.
+        jobs: Chapters at a time, where neither needs the other. 0: as many as there are cores and 6 GB of free memory
+            each; one after the other on a GPU, and where minutes settle how long a training is. A further one begins
+            only while 6 GB are free.
+        list_: Only list the chapters: what each needs, how long it took last time, its parameters.
     """
-    folder = run_chapters(the_book(), chapters, profile, dict(parameter), again=again, minutes=minutes)
+    if list_:
+        return print(chapter_list(the_book(), profile))
+    folder = run_chapters(the_book(), chapters, profile, dict(parameter), again=again, minutes=minutes, jobs=jobs)
     print(f"the executed chapters: {folder}")
+
+
+def help_of_chapters(arguments: Sequence[str]) -> str:
+    """What `tpl run 03 --help` says: the parameters of the chapters that are named; nothing if none is.
+
+    Args:
+        arguments: Of the command line, after `run`.
+
+    Raises:
+        BookError: There is no such chapter or profile.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("chapters", nargs="*")
+    parser.add_argument("--profile", default=DEFAULT_PROFILE)
+    parser.add_argument("--parameter", "-p", nargs=2, action="append")
+    for name in ("--minutes", "--jobs"):
+        parser.add_argument(name)
+    for name in ("--again", "--no-again", "--list", "--help", "-h"):
+        parser.add_argument(name, action="store_true", dest=name)
+    try:
+        asked = parser.parse_intermixed_args(list(arguments))
+    except (argparse.ArgumentError, SystemExit):  # then the command line itself says what is wrong
+        return ""
+    if not (asked.chapters and (vars(asked)["--help"] or vars(asked)["-h"])):
+        return ""
+    book = the_book()
+    return "\n\n".join(parameter_list(book, book.find(name), asked.profile) for name in asked.chapters)
+
+
+def compare(
+    first: tyro.conf.Positional[Path],
+    second: tyro.conf.Positional[Path],
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
+) -> None:
+    """Show what differs between two runs: settings, seconds, and results with their paired differences.
+
+    Args:
+        first: Folder of a run, as runs/quick; what one of the two lacks is said.
+        second: Folder of another one.
+        output: A file for it: .html for a page with a figure, .png, .svg or .pdf for the figure alone.
+    """
+    from tpl.book.comparing import compare_runs, write_comparison
+
+    comparison = compare_runs(first, second)
+    print(comparison.text())
+    if output:
+        write_comparison(comparison, output)
+        print(f"\n{output}")
 
 
 def site(source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from tpl.book.book import Book, Value
+from tpl.book.book import Book, BookError, Value
+from tpl.book.chapter_settings import OF_COLLECTION
 from tpl.book.parameters import chosen_parameters, parameters
 from tpl.dataset.collection import CollectionConfig
 from tpl.dataset.prepare import PrepareConfig
@@ -53,14 +54,21 @@ def choose(book: Book, chapter: str, profile: str, given: Mapping[str, Any]) -> 
         given: Values by their names, as text; names that the chapter does not have are kept as they are, read as YAML.
 
     Raises:
-        BookError: There is no such profile, or a value is of another type.
+        BookError: There is no such profile, or a value is none that its parameter may have.
     """
     page = book.find(chapter)
     defaults = parameters(page)
     own = {name: value for name, value in given.items() if name in defaults}
-    others = {name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in given.items()}
+    others = {name: _read(name, value) for name, value in given.items() if name not in defaults}
     chosen = chosen_parameters(book, [page], profile, own)[page.name]
     return Chosen({**others, **defaults, **chosen}, frozenset(given))
+
+
+def _read(name: str, value: Any) -> Any:
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError as error:
+        raise BookError(f"{name} = {value!r} is not YAML: {str(error).splitlines()[0]}") from error
 
 
 def chapter_config(phase: str, names: Mapping[str, Any], bench: "Bench") -> "TrainingConfig":
@@ -96,8 +104,9 @@ def collection_config(values: Mapping[str, Any], told: Mapping[str, Any] | None 
         values: The parameters.
         told: What is known of the source, such as where its meshes lie.
     """
-    counts = {name: values[f"{name}_shapes"] for name in ("train", "coded", "small", "validation", "test")}
-    counts |= {name: values[name] for name in ("small_sdf_samples", "small_cross_samples")}
+    asked: dict[str, Any] = {field: values[name] for field, name in OF_COLLECTION.items()}
+    asked["source"] = values["source"] or "procedural"
+    if not values["folder"]:  # then that which is known already
+        del asked["folder"]
     amounts = {name: values[name] for name in PrepareConfig.model_fields if name in values}
-    source = {"source": values["source"] or "procedural"} | ({"folder": values["folder"]} if values["folder"] else {})
-    return validated(CollectionConfig, {**(told or {}), **source, **counts, "seed": values["seed"], "prepare": amounts})
+    return validated(CollectionConfig, {**(told or {}), **asked, "prepare": amounts})

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BookError(f"{file} cannot be read; remove it and run the chapters again") from error
 
 
-def record(folder: Path, chapter: Chapter, profile: str, values: Mapping[str, Value], seconds: float) -> None:
-    """Enters an execution in the manifest: what was run, with which parameters, where, and how long it took."""
+def earlier_seconds(*folders: Path) -> dict[str, float]:
+    """Seconds that chapters have taken, trainings included as far as they are known: the first folder's word counts."""
+    known: dict[str, float] = {}
+    for folder in reversed(folders):
+        known |= {
+            name: float(entry.get("longest_seconds", entry["seconds"])) for name, entry in read_manifest(folder).items()
+        }
+    return known
+
+
+def record(
+    folder: Path,
+    chapter: Chapter,
+    profile: str,
+    values: Mapping[str, Value],
+    seconds: float,
+    beside: Sequence[str] = (),
+) -> None:
+    """Enters an execution in the manifest: what was run, with which parameters, where, beside what, how long."""
     entries, entry = read_manifest(folder), _entry(chapter, profile, values, seconds)
+    entry["beside"] = list(beside)  # chapters that shared the cores: seconds are more then than alone
     # The second run of a chapter loads its trainings: what they took stays known.
     before = entries.get(chapter.name, {})
     known = before.get("parameters", {}).items()  # a chapter may have got further ones since

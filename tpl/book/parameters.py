@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpl.book.book import Book, BookError, Chapter, Value
+from tpl.book.bounds import Parameter, check, parameters_of
+from tpl.errors import did_you_mean
 
 
 def parameters(chapter: Chapter) -> dict[str, Value]:
@@ -13,25 +15,6 @@ def parameters(chapter: Chapter) -> dict[str, Value]:
 
     found = papermill.inspect_notebook(chapter.notebook)
     return {name: ast.literal_eval(parameter["default"]) for name, parameter in found.items()}
-
-
-def converted(name: str, value: Any, default: Value) -> Value:
-    """A value as its parameter wants it: what a command line or YAML says, in the type of the default.
-
-    Raises:
-        BookError: It is not of this type.
-    """
-    kind = type(default)
-    if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if isinstance(value, str) and kind in (int, float):  # YAML itself reads 1e-4 as text
-        try:
-            return kind(value)
-        except ValueError:
-            pass
-    if type(value) is kind or (kind is float and type(value) is int):
-        return kind(value)
-    raise BookError(f"parameter {name} is {kind.__name__} (default {default!r}), and {value!r} is not")
 
 
 def chosen_parameters(
@@ -45,24 +28,27 @@ def chosen_parameters(
     Raises:
         BookError: The unknown name and those that exist, or a value of another type.
     """
-    known = {chapter.name: parameters(chapter) for chapter in chapters}
+    known = {chapter.name: parameters_of(chapter) for chapter in chapters}
     for name in given:
         if not any(name in defaults for defaults in known.values()):
             raise BookError(_unknown(name, known))
     chosen = {}
     for chapter in chapters:
-        defaults, values = known[chapter.name], book.profile(profile, chapter)
+        own, values = known[chapter.name], book.profile(profile, chapter)
         for name in values:
-            if name not in defaults:
-                raise BookError(f"profile '{profile}': {_unknown(name, {chapter.name: defaults})}")
-        values = values | {name: value for name, value in given.items() if name in defaults}
-        chosen[chapter.name] = {name: converted(name, value, defaults[name]) for name, value in values.items()}
+            if name not in own:
+                raise BookError(f"profile '{profile}': {_unknown(name, {chapter.name: own})}")
+        values = values | {name: value for name, value in given.items() if name in own}
+        chosen[chapter.name] = {name: check(own[name], value) for name, value in values.items()}
     return chosen
 
 
-def _unknown(name: str, known: Mapping[str, Mapping[str, Value]]) -> str:
+def _unknown(name: str, known: Mapping[str, Mapping[str, Parameter]]) -> str:
+    """The parameters that there are, but where one of them must have been meant."""
+    if meant := did_you_mean(name, {each for own in known.values() for each in own}):
+        return f"no parameter '{name}'{meant}"
     has = "; ".join(
-        f"{chapter} has " + (", ".join(f"{key} = {default!r}" for key, default in defaults.items()) or "none")
-        for chapter, defaults in known.items()
+        f"{chapter} has " + (", ".join(f"{each.name} = {each.default!r}" for each in own.values()) or "none")
+        for chapter, own in known.items()
     )
     return f"no parameter '{name}': {has}"

@@ -118,6 +118,7 @@ def facts(chapter: Chapter, entry: dict[str, Any]) -> str:
     seconds = f", in {_duration(entry['seconds'])}"
     if entry.get("longest_seconds", 0) > 2 * entry["seconds"] + 10:
         seconds += f" with its trainings loaded; with them it took {_duration(entry['longest_seconds'])}"
+    seconds += " beside other chapters" if entry.get("beside") else ""
     commit = entry.get("git", "").removesuffix("-dirty")
     lines = [f"Profile **{entry['profile']}**{device}{seconds}. Finished {entry['finished']}."]
     if commit:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parents[1]
 
 FLOORS: Sequence[str] = (
-    "errors files settings provenance source_code geometry losses metrics meshes rendering shapes evaluation look "
-    "dataset models training inference refinement study photos chapters book __main__"
+    "errors watching reporting files settings provenance source_code geometry losses metrics meshes rendering shapes "
+    "evaluation look dataset models training inference refinement study photos chapters book workbench __main__"
 ).split()
 """The rooms from the ground up: one imports only from those before it. The package itself stands above all."""
 

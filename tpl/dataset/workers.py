@@ -32,6 +32,7 @@ import cloudpickle
 from tqdm.auto import tqdm
 
 from tpl.errors import OutOfTime, PlainError, check_time
+from tpl.watching import stage
 
 TIMEOUT = 1800  # seconds of a call
 TRIES = 3  # of a call whose process dies
@@ -74,18 +75,21 @@ class Pool(NamedTuple):
         """
         if self.executor is None:
             results: list[Any] = []
-            for task in tqdm(tasks, desc=label, mininterval=1.0):
-                check_time(f"{len(results)} of {len(tasks)} {label} are done")
-                results.append(_attempt(function, task))
+            with stage(label, len(tasks), "shapes") as told:
+                for task in tqdm(tasks, desc=label, mininterval=1.0):
+                    check_time(f"{len(results)} of {len(tasks)} {label} are done")
+                    results.append(_attempt(function, task))
+                    told.tell(len(results))
             return results
         place = pickle.dumps((os.getcwd(), sys.path))
         futures: list[Future] = []
         waiting = threading.Semaphore(4 * self.size)  # a call may carry megabytes, so few of them wait at a time
-        with tqdm(total=len(tasks), desc=label, mininterval=1.0) as bar:
+        with tqdm(total=len(tasks), desc=label, mininterval=1.0) as bar, stage(label, len(tasks), "shapes") as told:
 
             def finish(_: Future) -> None:
                 waiting.release()
                 bar.update()
+                told.tell(int(bar.n))
 
             for task in tasks:
                 waiting.acquire()

@@ -20,6 +20,7 @@ from tpl.source_code import MAKERS, code_digest
 from tpl.study.bench import Bench
 from tpl.study.exam import Answer, Exam, split_views
 from tpl.study.methods import ENCODER, ENCODERS, METHODS, REFINED, TwoPhase, better_encoder, trained_methods
+from tpl.watching import Stage
 
 RETRIEVED = "retrieved"
 """Any method that answers with a training shape, where it does not matter which."""
@@ -92,6 +93,7 @@ def _key(
 def _judge(exam: Exam, methods: Sequence[str]) -> list[dict]:
     """The rows of all shapes: group by group what each method answers is measured, a shape a process."""
     rows = []
+    told = Stage(f"{exam.bench.category}, judged", len(exam.shapes), unit="shapes")
     for group, *answers in zip(exam.groups, *(METHODS[name].answer(exam) for name in methods), strict=True):
         by_shape = [dict(zip(methods, of_shape, strict=True)) for of_shape in zip(*answers, strict=True)]
         tasks = (
@@ -99,6 +101,8 @@ def _judge(exam: Exam, methods: Sequence[str]) -> list[dict]:
             for shape, of_shape in zip(exam.shapes[group], by_shape, strict=True)
         )
         rows += [row for of_shape in joblib.Parallel(n_jobs=exam.bench.jobs)(tasks) for row in of_shape]  # type: ignore[union-attr]
+        told.tell(min(group.stop, len(exam.shapes)))
+    told.end()
     return rows
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tpl.errors import did_you_mean
 from tpl.models import DeepImplicitTemplateConfig
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
@@ -163,17 +164,24 @@ def check_given(phase: str, given: Iterable[str], categories: tuple[str, ...]) -
     for name in given:
         if name not in known | PLACES and "." not in name:
             names = ", ".join(sorted(known))
-            raise SettingsError(f"{name} is no setting of {phase}, which would pass over it; there are {names}")
+            told = f"{name} is no setting of {phase}, which would pass over it; there are {names}"
+            raise SettingsError(told + did_you_mean(name, known))
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"model.warp_steps": 4}` as `{"model": {"warp_steps": 4}}`."""
+    """`{"model.warp_steps": 4}` as `{"model": {"warp_steps": 4}}`.
+
+    Raises:
+        SettingsError: A name has a value of its own and fields, too.
+    """
     result: dict[str, Any] = {}
     for name, value in values.items():
         *groups, last = name.split(".")
         inner = result
         for group in groups:
             inner = inner.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise SettingsError(f"{group} = {inner!r} and {name} = {value!r} cannot both be: give the fields alone")
         inner[last] = value
     return result
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
@@ -15,51 +16,113 @@ from torch import nn
 
 from tpl.errors import DEADLINE, OutOfTime
 from tpl.files import write_file
+from tpl.training.curve import LearningCurve
 from tpl.training.precision import clock
 from tpl.training.states import save_state
+from tpl.watching import Stage, Stopped
 
 SAVING = 5.0
 """Seconds that are kept free before a deadline, for saving a state."""
+
+SAVED_EVERY = 30.0
+"""Seconds between two states that one process saves, so that a short training can be stopped and resumed, too."""
+
+SHARE = 0.02
+"""The most of a training's time that goes into saving by the clock: where it takes long, it is done less often."""
+
+LOOKED_EVERY = 0.2
+"""Seconds between two looks at the clock, and at whether somebody wants the training to stop."""
 
 WARM_UP, MEASURED = 5, 24
 """Steps that are taken before the clock starts, and by the clock, where the time given settles their number."""
 
 
 class SavePoints:
-    """Where a training saves its state: every so many steps, and before the time given is over.
+    """Where a training saves its state: every so many steps, by the clock, when asked to stop, and before a deadline.
 
     Args:
         accelerator: The processes that share the steps.
-        folder: Where states lie.
+        folder: Where states lie; nothing is saved without one.
         every: Steps between two of them.
-        first: The step that the training goes on from.
         told: What a state says beside its step.
-        label: Name of the training.
+        stage: Tells whoever watches, and knows whether the training shall stop.
+        networks: What is learnt.
     """
 
     def __init__(
-        self, accelerator: Accelerator, folder: Path, every: int, first: int, told: Mapping[str, Any], label: str
+        self,
+        accelerator: Accelerator,
+        folder: Path | None,
+        every: int,
+        told: Mapping[str, Any],
+        stage: Stage,
+        networks: nn.Module,
     ):
-        self.accelerator, self.folder, self.every, self.told, self.label = accelerator, folder, every, told, label
-        self.saved_at, self.row_began = first, time.perf_counter()
+        self.accelerator, self.folder, self.every, self.told = accelerator, folder, every, told
+        self.stage, self.networks = stage, networks
+        if folder is not None:
+            stage.told["folder"] = str(folder.parent.resolve())
+        self.saved_at = stage.told["first"]
+        self.row_began = self.saved_when = self.looked = time.perf_counter()
+        self.saving = 0.0  # seconds that the last state took
 
-    def end_row(self, step: int, steps: int, history: list[dict]) -> None:
-        """Saves, where a row of the learning curve ends, if it is time to.
+    def __enter__(self) -> "SavePoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stage.end()
+
+    def end_step(self, step: int, curve: LearningCurve, row_ends: bool) -> None:
+        """Tells how far the training is, and saves it if it is time to.
+
+        Several processes save where a row of the learning curve ends, since they must agree; one does at any step.
 
         Raises:
+            Stopped: Somebody who watches wants it to stop; the state is saved.
             OutOfTime: The next row would not end before `DEADLINE`; the state is saved.
         """
+        now, steps = time.perf_counter(), self.stage.told["total"]
+        if now - self.looked > LOOKED_EVERY or step == steps:
+            self.looked = now
+            if self.accelerator.is_main_process:
+                self.stage.tell(step, curve.rows, self._write_networks)
+            if self.folder is not None and self.accelerator.num_processes == 1 and step < steps:
+                self._by_clock(step, curve, now)
+        if row_ends and self.folder is not None:
+            self._by_row(step, curve)
+
+    def _by_clock(self, step: int, curve: LearningCurve, now: float) -> None:
+        if self.stage.asked_to_stop():
+            self._save(step, curve)
+            raise Stopped(self._so_far(step, "it was asked to stop"))
+        if now - self.saved_when > max(SAVED_EVERY, self.saving / SHARE):
+            self._save(step, curve)
+
+    def _by_row(self, step: int, curve: LearningCurve) -> None:
         needed, self.row_began = time.perf_counter() - self.row_began + SAVING, time.perf_counter()
         late = is_late(self.accelerator, needed)
-        if step == steps or not (late or step - self.saved_at >= self.every):
+        if step == self.stage.told["total"] or not (late or step - self.saved_at >= self.every):
             return
-        save_state(self.accelerator, self.folder, {"step": step, **self.told}, history)
-        self.saved_at = step
+        self._save(step, curve)
         if late:
-            raise OutOfTime(
-                f"{self.label} has done {step} of {steps} steps and is saved; the time given is over: the same command "
-                "goes on from here"
-            )
+            raise OutOfTime(self._so_far(step, "the time given is over"))
+
+    def _save(self, step: int, curve: LearningCurve) -> None:
+        if self.folder is None or step == self.saved_at:
+            return
+        began = time.perf_counter()
+        begun = {"row": curve.unfinished()} if curve.steps else {}
+        save_state(self.accelerator, self.folder, {"step": step, **begun, **self.told}, curve.rows)
+        self.saved_at, self.saved_when = step, time.perf_counter()
+        self.saving = self.saved_when - began
+
+    def _so_far(self, step: int, why: str) -> str:
+        label, steps = self.stage.told["label"], self.stage.told["total"]
+        return f"{label} has done {step} of {steps} steps and is saved; {why}: the same command goes on from here"
+
+    def _write_networks(self, file: Path) -> None:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.networks.state_dict().items()}
+        safetensors.torch.save_file(tensors, str(file))
 
 
 def is_late(accelerator: Accelerator, needed: float) -> bool:

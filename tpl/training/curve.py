@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -21,13 +23,20 @@ class LearningCurve:
         rows: Those of the pieces before.
         accelerator: The processes that share the steps; a mean is that of all.
         label: Name of the training.
+        begun: The row that had begun when the piece before was saved, as `unfinished` told it; none where none had.
     """
 
-    def __init__(self, rows: list[dict], accelerator: Accelerator, label: str):
+    def __init__(self, rows: list[dict], accelerator: Accelerator, label: str, begun: Mapping[str, Any] | None = None):
         self.rows, self.accelerator, self.label = rows, accelerator, label
-        self.started = time.perf_counter() - (rows[-1]["seconds"] if rows else 0)
-        self.sums: dict[str, Tensor] = {}
-        self.steps = 0
+        begun = begun or {"seconds": rows[-1]["seconds"] if rows else 0.0, "steps": 0, "sums": {}}
+        self.started = time.perf_counter() - begun["seconds"]
+        self.sums = {name: torch.tensor(value, device=accelerator.device) for name, value in begun["sums"].items()}
+        self.steps = begun["steps"]
+
+    def unfinished(self) -> dict[str, Any]:
+        """The row that has begun, exactly: of this process alone."""
+        sums = {name: value.item() for name, value in self.sums.items()}
+        return {"seconds": time.perf_counter() - self.started, "steps": self.steps, "sums": sums}
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Counts the terms of a step, on the device: reading a number would wait for it."""

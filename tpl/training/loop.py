@@ -21,6 +21,7 @@ from tpl.training.muon import Muon
 from tpl.training.precision import half_precision
 from tpl.training.sharing import accelerator_on, share
 from tpl.training.states import load_state
+from tpl.watching import Stage
 
 
 class TrainingConfig(BaseModel):
@@ -117,10 +118,11 @@ def fit(
 
     Raises:
         TrainingInterrupted: A term is not finite.
-        OutOfTime: The next steps would not end before `DEADLINE`; the state is saved.
+        OutOfTime: The next steps would not end before `DEADLINE`, or whoever watches wants the training to stop
+            (`Stopped`); the state is saved.
         ShareError: Processes or parts cannot share a batch evenly.
     """
-    label = label or "the training"
+    label, (draw, seen) = label or "the training", counting(draw)
     optimizers = make_optimizers(groups, weight_decay)
     full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     device = optimizers[0].param_groups[0]["params"][0].device
@@ -128,7 +130,7 @@ def fit(
     settle_device(objective, accelerator)
     network, *optimizers = accelerator.prepare(objective, *optimizers)
     network.train()
-    first, history = (0, []) if state is None else load_state(accelerator, state)
+    first, history, begun = (0, [], {}) if state is None else load_state(accelerator, state)
     half, generator = half_precision(config.precision, device), torch.Generator(device)
 
     def take(step: int, steps: int) -> dict[str, Tensor]:
@@ -156,16 +158,37 @@ def fit(
     if config.budget_minutes:
         record = None if state is None else state.with_name("steps.json")
         steps = settled_steps(config.budget_minutes, take, objective, optimizers, accelerator, record)
-    curve, told = LearningCurve(history, accelerator, label), {"precision": config.precision, "of": about}
-    saves = None if state is None else SavePoints(accelerator, state, config.save_every, first, told, label)
-    for step in tqdm(range(first, steps), label, initial=first, total=steps, disable=not progress, mininterval=2):
-        curve.add(take(step, steps))
-        if (step + 1) % config.log_every == 0 or step + 1 == steps:
-            curve.end_row(step + 1)
-            if saves is not None:
-                saves.end_row(step + 1, steps, curve.rows)
+    curve, told = LearningCurve(history, accelerator, label, begun), {"precision": config.precision, "of": about}
+    stage = Stage(label, steps, first, about={"seen": seen, "objective": type(objective).__name__})
+    with SavePoints(accelerator, state, config.save_every, told, stage, objective) as saves:
+        for step in tqdm(range(first, steps), label, initial=first, total=steps, disable=not progress, mininterval=2):
+            curve.add(take(step, steps))
+            if row_ends := (step + 1) % config.log_every == 0 or step + 1 == steps:
+                curve.end_row(step + 1)
+            saves.end_step(step + 1, curve, row_ends)
     objective.eval()
     return pd.DataFrame(curve.rows)
+
+
+def counting(draw: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, int]]:
+    """A way to draw a batch, and how many points and images the last one had."""
+    seen: dict[str, int] = {}
+
+    def counted(*arguments: Any) -> Any:
+        batch = draw(*arguments)
+        seen.update(sizes(batch))
+        return batch
+
+    return counted, seen
+
+
+def sizes(batch: Any) -> dict[str, int]:
+    """How many points and how many images a step sees."""
+    found = {name: getattr(batch, name, None) for name in ("points", "image", "first", "second")}
+    shapes = {name: tensor.shape for name, tensor in found.items() if isinstance(tensor, Tensor)}
+    images = sum(shape[0] for name, shape in shapes.items() if name != "points")
+    points = math.prod(shapes["points"][:2]) if "points" in shapes else 0
+    return {name: count for name, count in (("points", points), ("images", images)) if count}
 
 
 def settle_device(objective: nn.Module, accelerator: Accelerator) -> None:

@@ -137,6 +137,11 @@ class RunFolder:
         stored = _read_json(self.path / "config.json")
         return {name: value for name, value in stored.items() if name != "data"}
 
+    def data(self) -> str:
+        """The hash of what the run learns from, and of the trainings that it stands on; empty where there is no run."""
+        file = self.path / "config.json"
+        return _read_json(file).get("data", "") if file.exists() else ""
+
     def history(self) -> pd.DataFrame:
         """The learning curve of a finished run."""
         self._require_finished()

@@ -12,9 +12,15 @@ from accelerate.utils import is_cuda_available
 
 from tpl.errors import OutOfTime, PlainError
 from tpl.training.sharing import launched_processes
+from tpl.watching import WATCH
 
 Item = TypeVar("Item", bound=Hashable)
 Result = TypeVar("Result")
+
+attendants: list[Callable[[Callable[[], Any]], Any]] = []
+"""Whoever attends to trainings that a notebook starts, the last of them: gets the work, calls it, and may call it again
+when it was stopped. The work is then done in processes of its own even where one alone trains, so that whoever attends
+has this one to draw in."""
 
 
 def training_device(wanted: str = "auto") -> torch.device:
@@ -61,13 +67,25 @@ def side_by_side(
     Raises:
         ValueError: There are fewer GPUs than processes.
     """
+
+    def work() -> dict[Item, Result]:
+        return _side_by_side(function, categories, device, jobs, processes)
+
+    return attendants[-1](work) if attendants else work()
+
+
+def _side_by_side(
+    function: Callable[[Item], Result], categories: Sequence[Item], device: torch.device, jobs: int, processes: int
+) -> dict[Item, Result]:
     if processes > 1 and launched_processes() == 1:
         return {category: _launch(function, category, device, processes) for category in categories}
-    if device.type != "cpu" or len(categories) == 1 or launched_processes() > 1:
+    alone = len(categories) == 1
+    if device.type != "cpu" or (alone and not attendants) or launched_processes() > 1:
         return {category: function(category) for category in categories}
     # All at once even on fewer cores: the system shares them, and all end together.
-    parallel = joblib.Parallel(n_jobs=jobs or len(categories), backend="loky")
-    results: Any = parallel(joblib.delayed(_single_threaded)(function, category) for category in categories)
+    parallel = joblib.Parallel(n_jobs=2 if alone else jobs or len(categories), backend="loky")  # 1 is this process
+    threads, watch = torch.get_num_threads() if alone else 1, os.environ.get(WATCH, "")
+    results: Any = parallel(joblib.delayed(_apart)(function, category, threads, watch) for category in categories)
     for result in results:
         if isinstance(result, OutOfTime):
             raise result
@@ -80,9 +98,11 @@ def cores_each(categories: Sequence[str], device: torch.device) -> int:
     return max(1, joblib.cpu_count() // together)
 
 
-def _single_threaded(function: Callable[[Item], Result], category: Item) -> Result | OutOfTime:
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
+def _apart(function: Callable[[Item], Result], category: Item, threads: int, watch: str) -> Result | OutOfTime:
+    """Calls a function in a process that outlasts it, as another work's may have left it."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ[WATCH] = watch
+    torch.set_num_threads(threads)
     try:
         return function(category)
     except OutOfTime as error:  # raised here it would end the others before they have saved their state

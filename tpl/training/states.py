@@ -54,14 +54,27 @@ def save_state(accelerator: Accelerator, folder: Path, progress: Mapping[str, An
             shutil.rmtree(older)
 
 
-def load_state(accelerator: Accelerator, folder: Path) -> tuple[int, list[dict]]:
-    """Puts the newest state back; returns how many steps are done and the learning curve: none where there is none."""
+def load_state(accelerator: Accelerator, folder: Path) -> tuple[int, list[dict], dict[str, Any]]:
+    """Puts the newest state back.
+
+    Returns:
+        How many steps are done, the learning curve, and what it says of the row that had begun: nothing of all where
+        there is no state.
+    """
     saved = latest_state(folder)
     if saved is None:
-        return 0, []
+        return 0, [], {}
     with _whole(saved) as whole:
         accelerator.load_state(str(whole), load_kwargs={"weights_only": True})
-    return read_progress(folder)["step"], pd.read_csv(saved / "history.csv").to_dict("records")
+    progress = read_progress(folder)
+    return progress["step"], _rows(saved / "history.csv"), progress.get("row", {})
+
+
+def _rows(file: Path) -> list[dict]:
+    try:
+        return pd.read_csv(file).to_dict("records")
+    except pd.errors.EmptyDataError:  # the first row had not ended
+        return []
 
 
 @contextmanager

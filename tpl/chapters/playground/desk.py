@@ -49,7 +49,7 @@ class Desk:
         self._painters: dict[int, Painter] = {}
         self._make_controls(grid, directions, slices)
         self.screens = [Screen(), Screen()]
-        ipywidgets.jslink((self.screens[0].plot, "camera"), (self.screens[1].plot, "camera"))
+        ipywidgets.jslink((self.screens[0].live.plot, "camera"), (self.screens[1].live.plot, "camera"))
         self.drawing: Latest[Wish] = Latest(Artist(self.painter, self.screens).draw)
         self.fit = FitPanel(lambda: (self.lead, self.state()), self.painter, seconds)
         self.widget = self._laid_out()

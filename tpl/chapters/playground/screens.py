@@ -17,7 +17,7 @@ from tpl.geometry.following import FollowedSurface
 from tpl.geometry.marching import extract_mesh
 from tpl.geometry.primitives import SDF
 from tpl.inference import to_raw
-from tpl.look.scenes import drawable_mesh, empty_plot, packed_colors
+from tpl.look.live import LiveMesh
 
 DRAGGED = (48, 32, 24)
 """Grid cells along each side of a mesh while a control moves: the finest of them that keeps the rate is taken."""
@@ -25,8 +25,6 @@ DRAGGED = (48, 32, 24)
 FRAME = 0.1  # seconds that a frame may take
 SETTLED = 0.25  # seconds without a move after which a mesh is drawn on the grid that was chosen
 LIPSCHITZ = 1.25  # what a first frame takes for the steepest slope; a mesh at rest is looked for with more care
-ROOM = 2048
-"""Vertices by which the room for them grows."""
 
 
 class Overtaken(Exception):
@@ -50,34 +48,17 @@ class Screen:
     """
 
     def __init__(self, height: int = 340):
-        corner = np.zeros((3, 3))
-        self.plot = empty_plot(height=height)
-        self.mesh = drawable_mesh(corner, np.array([[0, 1, 2]]), np.zeros((3, 3), np.uint8), visible=False)
-        self.plot += self.mesh
-        self.line = ipywidgets.Label()
-        self.box = ipywidgets.VBox([self.plot, self.line], layout={"flex": "1 1 0", "min_width": "0"})
+        self.live, self.line = LiveMesh(height), ipywidgets.Label()
+        self.box = ipywidgets.VBox([self.live.plot, self.line], layout={"flex": "1 1 0", "min_width": "0"})
 
     def show(self, mesh: trimesh.Trimesh, colors: UInt8[np.ndarray, "n 3"], line: str) -> None:
-        """Shows a mesh (raw frame) in a colour a vertex.
-
-        The front end takes one array after the other, in any order, and draws nothing while an index reaches beyond the
-        vertices. So there is always room for more vertices than are used, and room that grows is made first.
-        """
-        room = max(len(self.mesh.vertices), ROOM * -(-len(mesh.vertices) // ROOM))
-        beyond = (0, room - len(mesh.vertices)), (0, 0)
-        vertices = np.pad(np.asarray(mesh.vertices, np.float32), beyond, mode="edge")
-        if room > len(self.mesh.vertices):
-            self.mesh.vertices = vertices
-        with self.mesh.hold_sync():
-            self.mesh.vertices = vertices
-            self.mesh.indices = np.asarray(mesh.faces, np.uint32)
-            self.mesh.colors = packed_colors(np.pad(colors, beyond, mode="edge"))
-            self.mesh.visible = True
+        """Shows a mesh (raw frame) in a colour a vertex."""
+        self.live.show(mesh, colors)
         self.line.value = line
 
     def blank(self, line: str) -> None:
         """Shows no mesh, and says why."""
-        self.mesh.visible = False
+        self.live.show(None)
         self.line.value = line
 
 
