@@ -35,8 +35,10 @@ def test_nobody_watches_and_nothing_is_written(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stage_says_how_far_it_is_at_which_rate_and_when_it_has_ended():
+def test_a_stage_says_how_far_it_is_at_which_rate_and_when_it_has_ended(monkeypatch):
+    monkeypatch.delenv(WATCH, raising=False)
     with watched() as watcher:
+        folder = Path(os.environ[WATCH])
         told = Stage("chairs, shapes", 100, first=10, unit="shapes")
         told.next, told.marks = 0.0, [(time.time() - 10.0, 10)]
         told.tell(40)
@@ -50,7 +52,7 @@ def test_a_stage_says_how_far_it_is_at_which_rate_and_when_it_has_ended():
         assert watcher.stages()[0].ended
         watcher.forget()
         assert watcher.stages() == []
-    assert WATCH not in os.environ or not Path(os.environ[WATCH]).exists()
+    assert WATCH not in os.environ and not folder.exists()
 
 
 def test_what_is_left_is_unknown_before_there_is_a_rate():

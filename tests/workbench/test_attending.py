@@ -5,6 +5,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -103,9 +104,10 @@ def test_the_panel_shows_lines_curves_and_a_mesh(watched_trainings, monkeypatch)
     assert (width, height) == (3 * attending.PANEL, 240)
 
 
-def test_curves_end_where_the_training_will(watched_trainings):
+def test_curves_have_their_size_in_the_books_style_too(watched_trainings):
     stages = watched_trainings[1]
-    assert Image.open(io.BytesIO(curves([stages["embedding"]]))).width == attending.PANEL
+    with plt.rc_context({"savefig.dpi": 160}):
+        assert Image.open(io.BytesIO(curves([stages["embedding"]]))).width == attending.PANEL
 
 
 def slow_training(bench: Bench) -> str:

@@ -289,7 +289,7 @@ def curves(trainings: Sequence[Told]) -> bytes:
     for ax in axes[len(trainings) :]:
         ax.set_axis_off()
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    figure.savefig(stream, format="png", dpi=figure.dpi)  # not the book's style, which is for print
     return stream.getvalue()
 
 
