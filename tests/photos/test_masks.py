@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tpl.meshes import Normalization
 from tpl.photos import ImageError, cut_out, load_photo, rembg_network
-from tpl.photos.framing import OUTLINE, frame_photo, frame_square, preview
+from tpl.photos.framing import OUTLINE, frame_photo, frame_square, preview, sight_of
 from tpl.photos.shadows import find_shadow
+from tpl.rendering import Camera
 
 BROWN, WHITE, GREY = (139, 90, 60), (252, 252, 252), (190, 190, 190)
 SIZE = 320
@@ -87,6 +89,17 @@ def test_a_hard_shadow_stays_and_is_noted():
 def test_a_grey_object_with_edges_is_no_shadow(color):
     picture, truth = on_ground(WHITE, color, noise=1)
     assert overlap(found(picture).mask, truth) > 0.95
+
+
+def test_an_object_that_fades_into_the_ground_is_not_torn_apart():
+    """A pale bolster whose shades end where the ground's begins, with two dark feet."""
+    along = np.linspace(0, 1, 200)[None, :, None]
+    picture = np.full((SIZE, SIZE, 3), 252, np.uint8)
+    picture[100:200, 60:260] = 252 - 110 * np.sin(np.pi * along) ** 2
+    picture[200:250, 90:110] = picture[200:250, 210:230] = (40, 40, 44)
+    cut = found(picture)
+    assert (cut.mask[120:180, 110:210] >= 128).all()
+    assert any("fades into the ground as soft shadows do: if it is one" in note for note in cut.notes)
 
 
 def test_white_on_white_falls_apart_and_is_noted():
@@ -195,3 +208,6 @@ def test_the_preview_names_the_mask_and_outlines_it_and_the_square_leads_back():
     rows, columns = (np.flatnonzero(middle.any(axis=axis)) for axis in (1, 0))
     corner = center + (np.array([columns[0], rows[0]]) / 64 - 0.5) * side
     np.testing.assert_allclose(corner, [100, 45], atol=1.5 * side / 64)
+    sight = sight_of(photo, 0.8, Camera(324, 25, 1.4), Normalization(np.zeros(3), 2.0))
+    middle_of_ball = sight.project(np.zeros((1, 3)))  # it stands in the middle of what the camera sees
+    np.testing.assert_allclose(middle_of_ball[0], center, atol=1e-6)

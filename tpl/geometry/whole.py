@@ -6,7 +6,6 @@ import trimesh
 from tpl.geometry.marching import extract_mesh
 from tpl.geometry.primitives import SDF
 
-
 WIDEST = 1.5
 """Half the side of the largest cube, unit-sphere lengths: a surface that goes on there is cut."""
 

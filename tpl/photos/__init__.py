@@ -2,7 +2,7 @@
 
 from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.distance import PhotoDistance, distance_to_training, sentences_of_distance, training_views
-from tpl.photos.framing import FRAMING, Photo, frame_photo, frame_square, preview
+from tpl.photos.framing import FRAMING, Photo, frame_photo, frame_square, preview, sight_of
 from tpl.photos.masking import MaskNetwork, rembg_network
 from tpl.photos.pipeline import PhotoReconstruction, find_networks, load_reconstructor, prepare_photo, reconstruct
 from tpl.photos.reading import ImageError, load_photo
@@ -29,5 +29,6 @@ __all__ = [
     "reconstruct",
     "rembg_network",
     "sentences_of_distance",
+    "sight_of",
     "training_views",
 ]

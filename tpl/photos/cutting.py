@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from tpl.photos.judging import HARD_ALPHA, judge_guess, judge_mask, judge_plain, pieces_of
+from tpl.photos.judging import HARD_ALPHA, WHOLE, judge_guess, judge_mask, judge_plain, pieces_of, wholeness
 from tpl.photos.masking import MaskNetwork
 from tpl.photos.reading import ImageError, PictureLike, load_photo
 from tpl.photos.shadows import find_shadow
@@ -182,10 +182,10 @@ def _unlike(
     """
     unlike = _apart(color, background) > PLAIN
     shadow = find_shadow(color, background, unlike)
-    behind = background
-    if drop_shadows:
-        behind = shadow.ground
-        unlike = unlike & ~shadow.fading
+    # An object whose own shades fade into the ground would fall apart without them.
+    rest = unlike & ~shadow.fading
+    dropped = drop_shadows and wholeness(rest) >= min(WHOLE, wholeness(unlike))
+    unlike, behind = (rest, shadow.ground) if dropped else (unlike, background)
     difference, solid = _apart(color, behind), unlike.astype(np.uint8)
     beside = np.ones((3, 3), np.uint8)
     border = unlike & (cv2.erode(solid, beside, borderValue=1) == 0)
@@ -194,7 +194,7 @@ def _unlike(
     own = (color - (1 - share[..., None]) * behind) / np.maximum(share[..., None], 1e-6)
     own = np.where(border[..., None], own, color)
     mask = np.rint(255 * share).astype(np.uint8)
-    notes = judge_plain(color, background, mask, shadow, drop_shadows)
+    notes = judge_plain(color, background, mask, shadow, dropped)
     return mask, np.rint(np.clip(own, 0, 255)).astype(np.uint8), notes
 
 

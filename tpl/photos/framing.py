@@ -7,8 +7,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from tpl.photos.cutting import HARD_ALPHA, CutOut
-from tpl.rendering import composite
+from tpl.finishing import Sight
+from tpl.meshes import Normalization
+from tpl.photos.cutting import CutOut
+from tpl.photos.judging import HARD_ALPHA
+from tpl.rendering import Camera, composite
 
 FRAMING = {"chairs": 0.82, "sofas": 0.85, "airplanes": 0.60}
 """How large an object stands in its frame: the diagonal of its bounding box there, over the side of the frame.
@@ -73,6 +76,18 @@ def frame_square(mask: UInt8[np.ndarray, "height width"], share: float) -> tuple
     """Centre (x, y) and side, in pixels of the picture, of the square that `frame_photo` shows: the way back to it."""
     left, top, right, bottom = bounding_box(mask)
     return np.array([left + right, top + bottom]) / 2, float(np.hypot(right - left, bottom - top) / share)
+
+
+def sight_of(photo: Photo, share: float, camera: Camera, frame: Normalization) -> Sight:
+    """What `tpl.finishing.finish` takes the photograph's colours by.
+
+    Args:
+        photo: As `frame_photo` made it.
+        share: That it was framed with, `FRAMING[category]`.
+        camera: The one that an encoder sees in `photo.image`, or a refined one.
+        frame: Of the shape before it, as `estimate_cameras` gives both.
+    """
+    return Sight(photo.picture, photo.mask, camera, frame, *frame_square(photo.mask, share))
 
 
 def bounding_box(mask: UInt8[np.ndarray, "height width"]) -> tuple[int, int, int, int]:

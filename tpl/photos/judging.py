@@ -96,7 +96,12 @@ def judge_plain(
     faded = shadow.fading.sum() / solid.sum()
     if dropped and faded > 0.02:
         notes.append(f"a soft shadow on the ground, {faded:.0%} of the object's size, was left out of the mask")
-    if (left := _broad(shadow.tinted & solid, solid)) and left < 0.6:
+    elif not dropped and faded > 0.02:
+        notes.append(
+            f"{min(faded, 1):.0%} of the mask fades into the ground as soft shadows do: if it is one, and none of the "
+            "object, give a mask"
+        )
+    elif (left := _broad(shadow.tinted & solid, solid)) and left < 0.6:
         notes.append(
             f"{left:.0%} of the mask is a darker shade of the ground: if that is a shadow, give a mask of the object "
             "alone, or photograph it in softer light"
@@ -132,18 +137,30 @@ def _doubtful_holes(
     _, labels, statistics, _ = cv2.connectedComponentsWithStats((~solid).astype(np.uint8), connectivity=4)
     height, width = solid.shape
     left, top, wide, high, area = statistics.T
-    enclosed = (left > 0) & (top > 0) & (left + wide < width) & (top + high < height) & (area > 0.005 * solid.sum())
+    enclosed = (left > 0) & (top > 0) & (left + wide < width) & (top + high < height) & (area > 0.015 * solid.sum())
     # The ring of a hole mixes the object's colour in.
     inner = np.where(cv2.erode((~solid).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0, labels, 0)
-    apart = color - ground
+    apart, shaded = color - ground, shadow.fading.sum() > 0.02 * solid.sum()
     outer = ~np.isin(labels, np.flatnonzero(enclosed)) & ~solid & ~shadow.tinted
     noise = float(np.abs(apart[outer]).mean()) if outer.any() else 0.0
     doubtful = 0
     for hole in np.flatnonzero(enclosed[1:]) + 1:
         within = (inner == hole) & ~shadow.tinted
-        if within.sum() >= 9 and np.abs(apart[within].mean(axis=0)).max() > 1.5 + 2 * noise:
+        if within.sum() < 9:
+            continue
+        off = np.median(apart[within], axis=0)  # a JPEG's echoes of an edge are large, and few
+        toward = ground[within].mean(axis=0)
+        if shaded:  # then a hole may be darker as well
+            off -= min(0.0, float(off @ toward)) / max(float(toward @ toward), 1.0) * toward
+        if np.abs(off).max() > 2.5 + 2 * noise:
             doubtful += int(area[hole])
     return doubtful / float(solid.sum())
+
+
+def wholeness(mask: Bool[np.ndarray, "height width"]) -> float:
+    """The share of a mask that its largest piece holds, specks not counted; 0 of an empty one."""
+    _, areas = pieces_of(np.where(mask, 255, 0).astype(np.uint8))
+    return float(areas.max() / areas[areas >= SPECK * areas.max()].sum()) if len(areas) else 0.0
 
 
 def pieces_of(mask: UInt8[np.ndarray, "height width"]) -> tuple[Any, Any]:
