@@ -8,6 +8,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 from trimesh.exchange.gltf import export_glb
+from trimesh.exchange.obj import export_obj
 
 from tpl.errors import PlainError
 from tpl.files import write_file
@@ -80,9 +81,9 @@ def finish(
         notes.append("with so few triangles the mesh is no longer closed: ask for more if it shall be printed")
     mean = mean_color(sight.picture, sight.mask) if sight else np.array(PLASTER if color is None else color, np.uint8)
     painted = project_colors(made, sight) if sight else np.broadcast_to(mean, (len(made.vertices), 3))
-    known = labels is not None and places is not None
-    part = label_faces(made, places, labels) if known else np.zeros(len(made.faces), int)
-    names = labels.names if known else (BODY,)
+    part, names = np.zeros(len(made.faces), int), (BODY,)
+    if labels is not None and places is not None:
+        part, names = label_faces(made, places, labels), labels.names
     normals = corner_normals(RayMesh(made), CREASE)
     vertices, moved = _placed(np.asarray(made.vertices, float), height), normals * [-1, 1, -1]
     scene = _empty(name, {"notes": notes, "color": "#{:02x}{:02x}{:02x}".format(*mean)})
@@ -159,7 +160,7 @@ def write_finished(scene: trimesh.Scene, path: Path | str) -> None:
         content = _glb(scene)
         write_file(path, lambda partial: partial.write_bytes(content))
     elif kind == "obj":
-        text = trimesh.exchange.obj.export_obj(scene, include_normals=True, include_color=True)
+        text = export_obj(scene, include_normals=True, include_color=True)
         write_file(path, lambda partial: partial.write_text(str(text)))
     else:
         whole = scene.to_mesh()

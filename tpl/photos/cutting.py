@@ -182,9 +182,10 @@ def _unlike(
     """
     unlike = _apart(color, background) > PLAIN
     shadow = find_shadow(color, background, unlike)
-    # An object whose own shades fade into the ground would fall apart without them.
+    # An object whose own shades fade into the ground would fall apart without them, or leave little.
     rest = unlike & ~shadow.fading
-    dropped = drop_shadows and wholeness(rest) >= min(WHOLE, wholeness(unlike))
+    apart = wholeness(rest) < min(WHOLE, wholeness(unlike)) or rest.sum() < shadow.fading.sum()
+    dropped = drop_shadows and not apart
     unlike, behind = (rest, shadow.ground) if dropped else (unlike, background)
     difference, solid = _apart(color, behind), unlike.astype(np.uint8)
     beside = np.ones((3, 3), np.uint8)

@@ -102,7 +102,7 @@ def preview(photo: Photo, height: int = 256) -> UInt8[np.ndarray, "height width 
     inside = (mask[..., 0] >= HARD_ALPHA).astype(np.uint8)
     inside[:, -_gap(height) :] = 0
     outline = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    outlined = np.where(outline[..., None], np.uint8(OUTLINE), picture)
+    outlined = np.where(outline[..., None], np.array(OUTLINE, np.uint8), picture)
     named = Image.fromarray(mask)
     brush, letters = ImageDraw.Draw(named), max(9, height // 18)
     label = (0, 0, mask.shape[1] - _gap(height), round(1.5 * letters))

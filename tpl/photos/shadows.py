@@ -77,9 +77,9 @@ def _spread(values: Float[np.ndarray, "height width"], known: Bool[np.ndarray, "
     """Values where they are known, and elsewhere that of the nearest pixel at which they are."""
     if known.all() or not known.any():
         return values
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    away = (~known).astype(np.uint8)
+    labels = cv2.distanceTransformWithLabels(away, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    nearest = np.asarray(labels, np.int64)
     of_label = np.zeros(int(nearest.max()) + 1)
     of_label[nearest[known]] = values[known]
     return of_label[nearest]

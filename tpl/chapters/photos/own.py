@@ -146,8 +146,8 @@ def _cropped(mesh: trimesh.Trimesh, camera: Camera, rng: np.random.Generator) ->
 
 
 def _white(mesh: trimesh.Trimesh, camera: Camera, rng: np.random.Generator) -> Drawn:
-    plain = mesh.copy()
-    plain.visual = trimesh.visual.ColorVisuals(plain, face_colors=np.full((len(mesh.faces), 4), 250, np.uint8))
+    white = np.full((len(mesh.faces), 4), 250, np.uint8)
+    plain = trimesh.Trimesh(mesh.vertices, mesh.faces, face_colors=white, process=False)
     return _before(plain, camera, _even((250, 250, 250)), rng, False, 0.6)
 
 
