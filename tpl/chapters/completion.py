@@ -147,13 +147,14 @@ def shown_completions(trained: Trained, kinds: Sequence[str] = (FEW, VIEW, QUART
     """The first shape of the split for trials: its mesh, and for each kind what was seen of it and its completion."""
     bench = trained.bench
     shape = _with_meshes(bench)[0]
-    config, pictures = CompletionConfig(seed=bench.seed), [shape.load()]
+    config = CompletionConfig(seed=bench.seed)
+    pictures: list[trimesh.Trimesh | None] = [shape.load()]
     for kind in kinds:
         pictures.append(_as_dots(observe(shape, kind, bench).points[:SHOWN]))
         pictures.append(maybe(_completed, trained, shape, kind, config, bench.shown_resolution))
     clay = CLAY[bench.category]
     return [
-        mesh and painted(mesh, np.tile(SEEN if place % 2 else clay, (len(mesh.faces), 1)))
+        mesh and painted(mesh, np.tile(np.array(SEEN if place % 2 else clay, np.uint8), (len(mesh.faces), 1)))
         for place, mesh in enumerate(pictures)
     ]
 
