@@ -8,7 +8,7 @@ import torch
 import trimesh
 
 from tpl.completion.fitting import CompletionConfig, complete
-from tpl.completion.observation import CompletionError, Observation, intervals, read_points
+from tpl.completion.observation import CompletionError, Intervals, Observation, intervals, read_points
 from tpl.meshes import Normalization
 
 UNIT = Normalization(np.zeros(3), 1.0)
@@ -65,6 +65,13 @@ def test_half_of_an_ellipsoid_has_its_three_axes_with_normals_and_without():
     found = complete(ellipsoid, [seen, front], LEARNT_AXES, [UNIT] * 2, FREE)
     for codes in found.codes.exp().tolist():
         assert codes == pytest.approx(axes, abs=0.01)
+
+
+def test_known_distances_are_fitted_as_they_are():
+    points = np.random.default_rng(3).uniform(-1, 1, (4000, 3))
+    sdf = np.linalg.norm(points, axis=1) - 0.43
+    found = complete(ball, [Intervals(points, sdf, sdf)], RADII.log()[:, None], [UNIT], FREE)
+    assert float(found.codes.exp()) == pytest.approx(0.43, abs=0.003) and found.errors[0] < 0.003
 
 
 def test_what_was_not_seen_is_as_it_usually_is():

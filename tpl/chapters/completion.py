@@ -10,7 +10,7 @@ import trimesh
 
 from tpl.chapters.correspondence.figures import painted
 from tpl.completion.fitting import CompletionConfig, complete
-from tpl.completion.observation import Observation
+from tpl.completion.observation import Intervals, Observation
 from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import POINTS, WORST, Case, attempt, case_rng, evaluate_reconstruction
 from tpl.files import digest
@@ -42,7 +42,7 @@ VIEW, QUARTER = "half, from one view", "quarter"
 BARE, UNFRAMED = "half, no normals", "half, frame unknown"
 
 KINDS = {
-    ALL: "points all over the surface, with normals: the floor",
+    ALL: "signed distances all about the surface: the floor",
     FEW: "200 points all over the surface, with normals",
     VIEW: "what the fixed camera sees, with normals and the camera's place",
     BARE: "the same without normals",
@@ -62,20 +62,30 @@ def observe(shape: Shape, kind: str, bench: Bench) -> Observation:
 
     Args:
         shape: Prepared, with a mesh.
-        kind: Which part.
+        kind: Which part; not `ALL`.
         bench: Of the shape; the points depend on its seed.
     """
     rng = case_rng(bench.seed, "seen", shape.id)
     seen = _surface(shape, bench)
     middle = -bench.store.read_normalization(shape).offset
     chosen = {
-        ALL: np.ones(len(seen.points), dtype=bool),
         FEW: np.ones(len(seen.points), dtype=bool),
         QUARTER: (seen.points[:, 0] < middle[0]) & (seen.points[:, 2] < middle[2]),
     }.get(kind, seen.visible)
     rows = rng.permutation(np.flatnonzero(chosen))[: 200 if kind == FEW else MOST]
     normals = None if kind == BARE else seen.normals[rows]
     return Observation(seen.points[rows], normals, FIXED.origin if kind in (VIEW, BARE, UNFRAMED) else None)
+
+
+def known(shape: Shape, bench: Bench) -> Intervals:
+    """All that is prepared of a shape's signed distance, unit-sphere frame, also where other shapes have surfaces.
+
+    Points on its surface alone do not say that nothing else is there.
+    """
+    cross = bench.collection.config.prepare.cross_samples > 0
+    tables = [bench.store.read_sdf(shape, kind) for kind in ("SdfSamples", *(["CrossSamples"] if cross else []))]
+    points, sdf = (np.concatenate([part[place] for part in tables]).astype(np.float64) for place in (0, 1))
+    return Intervals(points, sdf, sdf)
 
 
 def _surface(shape: Shape, bench: Bench) -> _Surface:
@@ -131,7 +141,8 @@ def _completed(trained: Trained, shape: Shape, kind: str, config: CompletionConf
     bench = trained.bench
     frames = None if kind == UNFRAMED else [bench.store.read_normalization(shape)]
     model, learnt = trained.embedding.model, trained.embedding.codes
-    done = complete(model, [observe(shape, kind, bench)], learnt, frames, config)
+    seen = known(shape, bench) if kind == ALL else observe(shape, kind, bench)
+    done = complete(model, [seen], learnt, frames, config)
     return to_raw(extract_mesh(model.shape(done.codes[0]), resolution), done.frames[0])
 
 

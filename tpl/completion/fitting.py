@@ -76,7 +76,7 @@ class _Problem(NamedTuple):
 
 def complete(
     field: SDFField,
-    seen: Sequence[Observation],
+    seen: Sequence[Observation | Intervals],
     learnt: Float[Tensor, "codes dim"],
     frames: Sequence[Normalization] | None = None,
     config: CompletionConfig | None = None,
@@ -88,7 +88,8 @@ def complete(
 
     Args:
         field: The shapes.
-        seen: Up +y and front -z, as the shapes of the field; in any unit and place where frames are not given.
+        seen: Up +y and front -z, as the shapes of the field; in any unit and place where frames are not given. Or what
+            is known already of a shape's signed distances, in the unit-sphere frame: then frames are given.
         learnt: Codes of training shapes, on the field's device.
         frames: From the observations' frames to the unit-sphere frame.
         config: Steps, points and weights.
@@ -97,7 +98,7 @@ def complete(
         CompletionError: An observation cannot be used.
     """
     config, start = config or CompletionConfig(), time.perf_counter()
-    seen = [checked(one) for one in seen]
+    seen = [one if isinstance(one, Intervals) else checked(one) for one in seen]
     candidates = [[frame] for frame in frames] if frames is not None else [_candidates(one) for one in seen]
     with frozen(field):
         found = [_fit(field, *pair, learnt, frames is None, config) for pair in zip(seen, candidates, strict=True)]
@@ -105,7 +106,7 @@ def complete(
     return Completed(torch.stack(codes), kept, np.array(errors), time.perf_counter() - start)
 
 
-def _candidates(seen: Observation) -> list[Normalization]:
+def _candidates(seen: Observation | Intervals) -> list[Normalization]:
     """Frames that the whole may have, the one in which the seen part is the whole first."""
     whole = Normalization.of(seen.points)
     frames = []
@@ -118,7 +119,7 @@ def _candidates(seen: Observation) -> list[Normalization]:
 
 def _fit(
     field: SDFField,
-    seen: Observation,
+    seen: Observation | Intervals,
     candidates: Sequence[Normalization],
     learnt: Float[Tensor, "codes dim"],
     moves: bool,
@@ -127,9 +128,7 @@ def _fit(
     """The code of one observation, its frame and its error: the best of several starts."""
     rng = np.random.default_rng(config.seed)
     mean, spread = learnt.mean(dim=0), learnt.std(dim=0, correction=0).clamp_min(1e-6)
-    pools = [
-        intervals(_in_frame(seen, frame), config.pool, config.offset, config.free_share, rng) for frame in candidates
-    ]
+    pools = [_pool(seen, frame, config, rng) for frame in candidates]
     problem = _Problem(*(learnt.new_tensor(np.stack(part)) for part in zip(*pools, strict=True)))
     of_frame, of_code = _starts(field, problem, learnt, config)
     problem = _Problem(*(part[of_frame] for part in problem))
@@ -163,9 +162,16 @@ def _fit(
         return (mean + spread * z)[best].clone(), frame, float(error[best] * scale)
 
 
-def _in_frame(seen: Observation, frame: Normalization) -> Observation:
+def _pool(
+    seen: Observation | Intervals, frame: Normalization, config: CompletionConfig, rng: np.random.Generator
+) -> Intervals:
+    """What is said of so many points in the unit-sphere frame."""
+    if isinstance(seen, Intervals):
+        rows = rng.integers(len(seen.points), size=config.pool)
+        return Intervals(*(part[rows] for part in seen))
     viewpoint = None if seen.viewpoint is None else frame.apply(seen.viewpoint)
-    return Observation(frame.apply(seen.points), seen.normals, viewpoint)
+    there = Observation(frame.apply(seen.points), seen.normals, viewpoint)
+    return intervals(there, config.pool, config.offset, config.free_share, rng)
 
 
 def _starts(field: SDFField, problem: _Problem, learnt: Tensor, config: CompletionConfig) -> tuple[Tensor, Tensor]:
