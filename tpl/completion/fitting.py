@@ -20,7 +20,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from tpl.completion.observation import Observation, checked, intervals
+from tpl.completion.observation import Intervals, Observation, checked, intervals
 from tpl.meshes import Normalization
 from tpl.refinement.fitting import frozen
 
