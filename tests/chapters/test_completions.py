@@ -30,7 +30,9 @@ from tpl.training.presets import embedding_config
 def bench(tmp_path_factory):
     """Four chairs and a tiny phase 1 that has learnt next to nothing."""
     folder = tmp_path_factory.mktemp("completion")
-    amounts = PrepareConfig(sdf_samples=500, surface_points=3500, easy_views=1, hard_views=1, image_size=32)
+    amounts = PrepareConfig(
+        sdf_samples=500, cross_samples=100, surface_points=3500, easy_views=1, hard_views=1, image_size=32
+    )
     config = CollectionConfig(train=2, coded=2, validation=1, test=1, prepare=amounts)
     collection = open_collection(folder / "data", ["chairs"], config, jobs=1)
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=8, template_layers=1, dropout=0.0)
@@ -59,7 +61,8 @@ def test_the_floor_is_fitted_to_the_distances_themselves(bench):
     (shape,) = bench.shapes("validation")
     whole = known(shape, bench)
     samples = bench.store.read_sdf(shape)
-    assert np.array_equal(whole.low, whole.high) and len(whole.points) > len(samples.sdf)
+    assert np.array_equal(whole.low, whole.high)
+    assert len(whole.points) > len(samples.sdf)
     assert np.allclose(whole.points[: len(samples.points)], samples.points)
     assert np.allclose(whole.low[: len(samples.sdf)], samples.sdf)
 

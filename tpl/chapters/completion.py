@@ -10,7 +10,7 @@ import trimesh
 
 from tpl.chapters.correspondence.figures import painted
 from tpl.completion.fitting import CompletionConfig, complete
-from tpl.completion.observation import Intervals, Observation
+from tpl.completion.observation import Intervals, Observation, intervals
 from tpl.evaluation.results import read_results, write_results
 from tpl.evaluation.rows import POINTS, WORST, Case, attempt, case_rng, evaluate_reconstruction
 from tpl.files import digest
@@ -42,7 +42,7 @@ VIEW, QUARTER = "half, from one view", "quarter"
 BARE, UNFRAMED = "half, no normals", "half, frame unknown"
 
 KINDS = {
-    ALL: "signed distances all about the surface: the floor",
+    ALL: "all of the surface with normals, and signed distances about it: the floor",
     FEW: "200 points all over the surface, with normals",
     VIEW: "what the fixed camera sees, with normals and the camera's place",
     BARE: "the same without normals",
@@ -85,7 +85,12 @@ def known(shape: Shape, bench: Bench) -> Intervals:
     cross = bench.collection.config.prepare.cross_samples > 0
     tables = [bench.store.read_sdf(shape, kind) for kind in ("SdfSamples", *(["CrossSamples"] if cross else []))]
     points, sdf = (np.concatenate([part[place] for part in tables]).astype(np.float64) for place in (0, 1))
-    return Intervals(points, sdf, sdf)
+    frame, surface = bench.store.read_normalization(shape), _surface(shape, bench)
+    # As many again close to the surface as a part of it would have them, or the whole would be seen less sharply.
+    close = Observation(frame.apply(surface.points), surface.normals)
+    rng = case_rng(bench.seed, "known", shape.id)
+    near = intervals(close, len(points), CompletionConfig().offset, 0.0, rng)
+    return Intervals(*(np.concatenate(pair) for pair in zip(Intervals(points, sdf, sdf), near, strict=True)))
 
 
 def _surface(shape: Shape, bench: Bench) -> _Surface:
