@@ -27,6 +27,7 @@ from tpl.book.commands import (
 )
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
+from tpl.completion.commands import complete
 from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_collection, open_collection
 from tpl.dataset.prepare import PrepareConfig
@@ -40,6 +41,7 @@ from tpl.settings import Preset, validated
 from tpl.shapes import SourceOptions
 from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
+from tpl.weights.commands import weights
 from tpl.workbench.commands import lab
 
 if TYPE_CHECKING:
@@ -344,6 +346,8 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "reconstruct": reconstruct,
+    "complete": complete,
+    "weights": weights,
     "run": run,
     "compare": compare,
     "lab": lab,

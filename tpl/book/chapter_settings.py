@@ -141,6 +141,7 @@ class Pages(BaseModel):
     sectors: PositiveInt
     chamfer_shapes: PositiveInt
     folds: Annotated[int, Field(ge=2)]
+    completed_shapes: PositiveInt
 
     exemplars: PositiveInt
     coded_targets: PositiveInt

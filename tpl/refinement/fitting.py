@@ -166,7 +166,7 @@ def refine(
     """
     config = config or RefinementConfig()
     codes, poses = codes.detach(), poses.detach().to(codes)
-    with _frozen(field):
+    with frozen(field):
         problem = Problem(field, covered.to(codes), config)
         began = time.perf_counter()
         count = config.rays * config.parts
@@ -181,7 +181,7 @@ def refine(
 
 def outlines(field: Field, fit: Fit, size: int) -> Float[Tensor, "views {size} {size}"]:
     """The silhouettes of a fit, as `silhouettes` has them; a decoder is left as it is."""
-    with _frozen(field):
+    with frozen(field):
         return silhouettes(field, fit.codes, fit.poses, size)
 
 
@@ -232,7 +232,7 @@ def _adam(problem: Problem, change: Change, fitted: list[tuple[Tensor, float]], 
 
 
 @contextmanager
-def _frozen(field: Field) -> Iterator[None]:
+def frozen(field: Field) -> Iterator[None]:
     """A decoder in evaluation, its parameters without gradients, and afterwards as before."""
     if not isinstance(field, nn.Module):
         yield

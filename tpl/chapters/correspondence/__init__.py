@@ -12,6 +12,7 @@ from tpl.chapters.correspondence.figures import (
     with_own_places,
     with_true_parts,
 )
+from tpl.chapters.correspondence.protocol import score_folder, score_protocol
 from tpl.chapters.correspondence.transfer import (
     BOXES,
     FROM_IMAGE,
@@ -36,6 +37,8 @@ __all__ = [
     "color_legend",
     "compare_transfer",
     "exemplars_and_targets",
+    "score_folder",
+    "score_protocol",
     "score_transfer",
     "summarize_transfer",
     "with_balls",
