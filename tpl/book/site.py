@@ -8,6 +8,7 @@ import base64
 import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,10 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
             continue
         notebook = cleaned(notebooks[name], book.root)
         if name in entries:
-            _insert_facts(notebook, chapters[name], entries[name])
+            _insert_facts(notebook, chapters[name], entries[name], at_end=name == book.pages[0])
+        if number := re.match(r"0*(\d+|[A-Z])_", name):
+            cell, line = _title(notebook, chapters[name])
+            cell.source = cell.source.replace(line, f"# {number[1]} \N{MIDDLE DOT} {line.removeprefix('# ')}", 1)
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
                 _stage_scene(output, source / SCENES / name, staged / SCENES / name)
@@ -183,14 +187,24 @@ class _Links(HTMLParser):
                 self.anchors.add(value)
 
 
-def _insert_facts(notebook: Any, chapter: Chapter, entry: dict[str, Any]) -> None:
+def _insert_facts(notebook: Any, chapter: Chapter, entry: dict[str, Any], at_end: bool) -> None:
+    """Puts the box below the title; on the first page at the end, where it holds up nobody who comes to see."""
+    import nbformat
+
+    if at_end:
+        notebook.cells.append(nbformat.v4.new_markdown_cell(facts(chapter, entry)))
+    else:
+        cell, line = _title(notebook, chapter)
+        cell.source = cell.source.replace(line, f"{line}\n\n{facts(chapter, entry)}\n", 1)
+
+
+def _title(notebook: Any, chapter: Chapter) -> tuple[Any, str]:
+    """The cell with the title of a chapter, and its line."""
     for cell in notebook.cells:
-        lines = cell.source.splitlines()
-        title = next((number for number, line in enumerate(lines) if line.startswith("# ")), None)
-        if cell.cell_type == "markdown" and title is not None:
-            cell.source = "\n".join([*lines[: title + 1], "", facts(chapter, entry), "", *lines[title + 1 :]])
-            return
-    raise BookError(f"{chapter.source} has no title (a line `# ...`) to put the run's facts below")
+        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
+            if line.startswith("# "):
+                return cell, line
+    raise BookError(f"{chapter.source} has no title (a line `# ...`)")
 
 
 def _stage_scene(output: Any, source: Path, target: Path) -> None:

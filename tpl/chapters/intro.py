@@ -1,28 +1,41 @@
 """Pictures of the introduction: the method at a glance, and the README's."""
 
+import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+import PIL.Image
 import trimesh
+from IPython import display
 from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from tpl.chapters.pictures import Exhibit, _show, exhibits, gallery, painted_by_place, painted_template, posters
+from tpl.chapters.pictures import Exhibit, _show, exhibits, gallery, painted_by_place, painted_template, posters, solid
 from tpl.evaluation.results import read_results
+from tpl.evaluation.summary import summarize
 from tpl.files import write_file
 from tpl.look.plotting import CLAY, position_colors
+from tpl.look.scenes import Scene
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate
 from tpl.rendering import POSTER
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
 from tpl.study.judging import results_file
-from tpl.study.methods import ENCODER
+from tpl.study.methods import ENCODER, NEAREST_CODE, NEAREST_CODED, NEAREST_CROPS, NEAREST_PIXELS
 from tpl.study.trained import NO_SHAPE, Trained, maybe
+
+RETRIEVED = (NEAREST_PIXELS, NEAREST_CROPS, NEAREST_CODE, NEAREST_CODED)
+"""The rivals that look at the image and answer with a training shape."""
+
+SEEN = 150
+"""Pixels a side at which the first page shows an image."""
 
 
 def teaser(bench: Bench, method: str, path: Path) -> None:
@@ -37,6 +50,56 @@ def teaser(bench: Bench, method: str, path: Path) -> None:
     figure = gallery(shown)
     write_file(path, lambda file: figure.savefig(file, dpi=110))
     plt.close(figure)
+
+
+class Glance(NamedTuple):
+    """A category's result at a glance."""
+
+    image: display.Image
+    scene: Scene
+    words: display.Markdown
+
+
+def glance(trained: Trained, shape: Shape, method: str, rows: pd.DataFrame | None = None) -> Glance:
+    """One test shape: the image, the mesh beside the truth, and how the category's scores stand to a rival's.
+
+    Args:
+        trained: With an encoder of this name.
+        shape: A prepared one; its fixed view is shown.
+        method: Which encoder.
+        rows: Of the category's evaluation, if there was one.
+    """
+    store = trained.bench.store
+    image, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
+    mesh, truth = maybe(trained.decode, trained.encode(method, image)[0], frame, method=method), shape.load()
+    meshes = ({} if mesh is None else {"the mesh": mesh}) | {"the truth": truth}
+    png = io.BytesIO()
+    PIL.Image.fromarray(image[0]).resize((2 * SEEN, 2 * SEEN), PIL.Image.Resampling.LANCZOS).save(png, "PNG")
+    scene = solid(meshes, f"intro-{shape.category}", trained.bench.shelf, CLAY[shape.category])
+    alt = f"the image of a shape of {shape.category}, as the network sees it"
+    words = f"**{shape.category}**" + (f": {score_sentence(rows, method)}" if rows is not None else "")
+    return Glance(display.Image(png.getvalue(), width=SEEN, alt=alt), scene, display.Markdown(words))
+
+
+def score_sentence(rows: pd.DataFrame, method: str) -> str:
+    """A method's mean Chamfer distance x 1000 from random views, and that of the best rival which only retrieves.
+
+    Args:
+        rows: Of one category's evaluation, as `evaluation.read_results` gives them.
+        method: Which.
+    """
+    summary = summarize(rows)
+    means = 1000 * summary.loc[summary["view"] == "rnd"].set_index("method")["mean"]
+    rivals = means.reindex([name for name in RETRIEVED if name in means.index])
+    if method not in means.index:
+        return "not judged"
+    if not len(rivals):
+        return f"{means[method]:.2f}, and no rival was judged"
+    best = str(rivals.idxmin())
+    verdict = "" if means[method] < rivals[best] else ", which wins"
+    return (
+        f"{means[method]:.2f}; the best training shape that a picture leads to (*{best}*) {rivals[best]:.2f}{verdict}"
+    )
 
 
 def plot_method(axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = ENCODER, arrows: int = 350) -> None:
