@@ -222,10 +222,15 @@ def _stage_scene(output: Any, source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     shutil.copy(page, target)
     (target / f"{scene['name']}.png").write_bytes(base64.b64decode(data.pop(f"{prefix}image/png")))
+    for name in scene.get("files", []):  # what the page loads when it is asked to
+        shutil.copy(source / name, target)
     words = html.escape("".join(data[f"{prefix}text/plain"]), quote=True)
     path = f"{SCENES}/{source.name}/{scene['name']}"
+    kind = " tpl-slider" if scene["steps"] > 1 else ""
+    if "megabytes" in scene:  # too much to load unasked
+        kind = f' tpl-asked" data-megabytes="{scene["megabytes"]:.1f}'
     data[f"{prefix}text/html"] = (
-        f'<div class="tpl-scene{" tpl-slider" if scene["steps"] > 1 else ""}" style="--panels: {scene["panels"]}">'
+        f'<div class="tpl-scene{kind}" style="--panels: {scene["panels"]}">'
         f'<a href="{path}.html"><img src="{path}.png" alt="{words}" loading="lazy"></a></div>'
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import trimesh
 from jaxtyping import UInt8
 from PIL import Image
@@ -18,6 +19,7 @@ from tpl.chapters.playground.playing import directions_along, principal_scores
 from tpl.files import write_file
 from tpl.look.plotting import CLAY
 from tpl.look.scenes import FOLDER_VARIABLE, MIME, Panel, _png, _prepared, _snapshot
+from tpl.look.tables import Table
 from tpl.photos.framing import FRAMING
 from tpl.rendering import POSTER
 from tpl.shapes import Shape
@@ -52,7 +54,9 @@ class LivePage:
             "triangles": triangles(),
             "worker": worker(),
         }
-        blank = trimesh.Trimesh([[0, 0, 0], [0, 1e-6, 0], [1e-6, 0, 0]], [[0, 1, 2]], vertex_colors=[[255] * 4] * 3)
+        # Nothing to see, as large as a shape: k3d sets by it how near and how far its camera sees.
+        corners = [[-0.6, -0.6, -0.6], [0.6, 0.6, 0.6]]
+        blank = trimesh.Trimesh(corners, [[0, 1, 0]], vertex_colors=[[255] * 4] * 2, process=False)
         snapshot = base64.b64encode(_snapshot(Panel("", (blank,)), POSTER)).decode()
         within = json.dumps(facts).replace("</", "<\\/")
         page = (HERE / "page.html").read_text(encoding="utf-8")
@@ -144,6 +148,26 @@ def _still(trained: Trained, shape: Shape) -> UInt8[np.ndarray, "height width 3"
     blank = Image.new("RGB", (STILL, STILL), "white")
     tiles = [blank if tile is None else Image.fromarray(np.asarray(tile)) for tile in (image[0], *made, *truth)]
     return np.concatenate([np.asarray(tile.resize((STILL, STILL))) for tile in tiles], axis=1)
+
+
+def parts_table(page: LivePage) -> Table:
+    """The files of a page: how large they are, and how many weights they hold."""
+    rows = []
+    for name, text in page.files().items():
+        packed = next((packed for of, packed in page.networks.items() if name == f"{page.name}_{of}.js"), None)
+        parts = ("encoder", "decoder") if packed else ()
+        weights = [f"{_weights(packed['networks'][part]):,}" for part in parts] if packed else ["", ""]
+        rows.append([name, f"{len(text) / 1e6:.2f}", *weights])
+    columns = ["file", "MB", "weights of the encoder", "of the decoder"]
+    return Table(pd.DataFrame(rows, columns=columns), "What the page is made of.", "tab-in-the-page-files")
+
+
+def _weights(packed: Any) -> int:
+    """How many numbers the matrices of something packed hold."""
+    if isinstance(packed, dict) and "bits" in packed:
+        return int(np.prod(packed["shape"]))
+    children = packed.values() if isinstance(packed, dict) else packed if isinstance(packed, list) else ()
+    return sum(map(_weights, children))
 
 
 def worker() -> str:
