@@ -23,6 +23,7 @@ import yaml
 
 from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
+from tpl.book.finishing import finish_pages
 from tpl.book.manifest import SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
 from tpl.book.structure import FLOORS, doors, modules, picture
@@ -57,6 +58,7 @@ def build_site(book: Book, source: Path | None = None) -> Path:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
     built = staged / "_build" / "html"
     add_assets(built, scenes)
+    finish_pages(built)
     if broken := broken_links(built):
         raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
     target = book.root / "_build" / "html"

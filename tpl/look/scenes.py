@@ -58,7 +58,7 @@ class Scene:
 
     def __repr__(self) -> str:
         shown = ", ".join(panel.label for panel in self.panels if panel.label)
-        steps = f", {len(self.steps)} steps" if len(self.steps) > 1 else ""
+        steps = f", {len(self.steps)} steps from '{self.steps[0]}' to '{self.steps[-1]}'" if len(self.steps) > 1 else ""
         return f"3D scene '{self.name}'" + (f": {shown}" if shown else "") + steps
 
     def page(self) -> str:
