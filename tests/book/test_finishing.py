@@ -7,14 +7,15 @@ PAGE = """<head><title>A book &#8212; A book</title></head><body><h1>A book<a cl
 <p>One <em>picture</em> &amp; its mesh.</p>
 <figure><img alt="../_images/0af3.png" src="../_images/0af3.png" />
 <figcaption><p>
-<span class="caption-text">Shapes with &quot;arms&quot;, a cell <span class="math">\\(2^3\\)</span>.</span><a class="headerlink" href="#x">#</a></p></figcaption></figure>
+<span class="caption-text">Shapes with &quot;arms&quot;: <span>\\(2^3\\)</span>.</span><a class="headerlink">#</a>
+</p></figcaption></figure>
 <h2>Looking<a class="headerlink" href="#"></a></h2>
 <img alt="../_images/77.png" src="../_images/77.png" /><img alt="a chair" src="x.png" />"""
 
 
 def test_a_caption_is_its_picture_s_text():
     page = finished(PAGE)
-    assert 'alt="Shapes with &quot;arms&quot;, a cell \\(2^3\\)." src="../_images/0af3.png"' in page
+    assert 'alt="Shapes with &quot;arms&quot;: \\(2^3\\)." src="../_images/0af3.png"' in page
 
 
 def test_a_picture_without_a_caption_is_told_by_its_heading_and_one_with_a_text_keeps_it():

@@ -218,22 +218,24 @@ def _stage_scene(output: Any, source: Path, target: Path) -> None:
     prefix = key.removesuffix(MIME)  # `glue` stores its outputs under a prefix
     scene = data.pop(key)
     scene = json.loads(scene) if isinstance(scene, str) else scene
-    page = source / f"{scene['name']}.html"
+    home = source.parent / scene.get("chapter", source.name)  # a page may be another chapter's
+    page = home / f"{scene['name']}.html"
     if not page.exists():
-        raise BookError(f"the page of scene '{scene['name']}' is not in {source}; run the chapter again")
+        raise BookError(f"the page of scene '{scene['name']}' is not in {home}; run the chapter again")
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copy(page, target)
+    if home == source:
+        for name in (page.name, *scene.get("files", [])):
+            shutil.copy(source / name, target)
     (target / f"{scene['name']}.png").write_bytes(base64.b64decode(data.pop(f"{prefix}image/png")))
-    for name in scene.get("files", []):  # what the page loads when it is asked to
-        shutil.copy(source / name, target)
     words = html.escape("".join(data[f"{prefix}text/plain"]), quote=True)
-    path = f"{SCENES}/{source.name}/{scene['name']}"
+    path, still = (f"{SCENES}/{folder.name}/{scene['name']}" for folder in (home, source))
     kind = " tpl-slider" if scene["steps"] > 1 else ""
-    if "megabytes" in scene:  # too much to load unasked
-        kind = f' tpl-asked" data-megabytes="{scene["megabytes"]:.1f}'
+    if "files" in scene:  # too much to load unasked
+        largest = max((file.stat().st_size for file in home.glob(f"{scene['name']}_*.js")), default=0)
+        kind = f' tpl-asked" data-megabytes="{largest / 1e6:.1f}'
     data[f"{prefix}text/html"] = (
         f'<div class="tpl-scene{kind}" style="--panels: {scene["panels"]}">'
-        f'<a href="{path}.html"><img src="{path}.png" alt="{words}" loading="lazy"></a></div>'
+        f'<a href="{path}.html"><img src="{still}.png" alt="{words}" loading="lazy"></a></div>'
     )
 
 

@@ -75,9 +75,27 @@ class LivePage:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self), "image/png": base64.b64encode(self.poster).decode()}
         if folder := os.environ.get(FOLDER_VARIABLE):
-            files = self.write(Path(folder))
-            size = max(len(self.files()[name]) for name in files)
-            bundle[MIME] = {"name": self.name, "panels": 2, "steps": 1, "files": files[1:], "megabytes": size / 1e6}
+            _, *files = self.write(Path(folder))
+            bundle[MIME] = {"name": self.name, "panels": 2, "steps": 1, "files": files}
+        return bundle
+
+
+@dataclass(frozen=True, eq=False)
+class LiveLink:
+    """The page of another chapter, as the output of a cell: on the site both load the same files."""
+
+    chapter: str
+    name: str
+    poster: bytes
+
+    def __repr__(self) -> str:
+        return "A picture becomes a mesh in this page"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        image = base64.b64encode(self.poster).decode()
+        bundle: dict[str, Any] = {"text/plain": repr(self), "image/png": image}
+        if FOLDER_VARIABLE in os.environ:
+            bundle[MIME] = {"name": self.name, "panels": 2, "steps": 1, "files": [], "chapter": self.chapter}
         return bundle
 
 
@@ -105,6 +123,12 @@ def live_page(
         networks[category] = pack_category(trained, chosen, faces, directions)
         tiles.append(_still(trained, chosen[0]))
     return LivePage(name, networks, _png(np.concatenate(tiles)))
+
+
+def live_link(bench: Bench, chapter: str, name: str = "reconstruct") -> LiveLink:
+    """A chapter's page for another chapter to show, with the still of the bench's first category."""
+    first = bench.of(bench.categories[0])
+    return LiveLink(chapter, name, _png(_still(Trained(first), first.shapes("test")[0])))
 
 
 def pack_category(trained: Trained, shapes: list[Shape], faces: int, directions: int) -> Packed:
