@@ -1,6 +1,7 @@
 """A small decoder of balls, an untrained encoder, and the page of both: for tests of chapter 14."""
 
 import base64
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,10 +31,10 @@ def ball_decoder(beside: int = 2) -> DeepImplicitTemplate:
     return model.eval()
 
 
-def plain_encoder(pool: int = 2) -> Encoder:
+def plain_encoder(pool: int = 2, crop: bool = True, channels: Literal["rgb", "mask"] = "mask") -> Encoder:
     """Untrained, with statistics of its own in each normalisation; its width is no multiple of eight."""
     torch.manual_seed(1)
-    config = EncoderConfig(latent_dim=4, image_size=SIZE, width=12, pool=pool, crop=True, channels="mask")
+    config = EncoderConfig(latent_dim=4, image_size=SIZE, width=12, pool=pool, crop=crop, channels=channels)
     encoder = Encoder(config)
     encoder.train()
     with torch.no_grad():

@@ -65,9 +65,9 @@ def test_the_page_s_function_is_pytorch_s(tmp_path, beside):
     np.testing.assert_allclose(np.reshape(found["places"], (-1, 3)), model.canonical(points, latent), atol=1e-5)
 
 
-@pytest.mark.parametrize("pool", [1, 2])
-def test_the_page_s_encoder_sees_what_pytorch_s_sees(tmp_path, pool):
-    encoder, seen = plain_encoder(pool), picture()
+@pytest.mark.parametrize(("pool", "crop", "channels"), [(2, True, "mask"), (1, False, "rgb")])
+def test_the_page_s_encoder_sees_what_pytorch_s_sees(tmp_path, pool, crop, channels):
+    encoder, seen = plain_encoder(pool, crop, channels), picture()
     script = """
       const encoder = new Encoder(new WebAssembly.Instance(r.module).exports, given.encoder);
       answer(Array.from(encoder.code(Float32Array.from(given.seen.flat(2), value => value / 255))));
@@ -137,8 +137,8 @@ def test_networks_that_the_page_does_not_know_are_refused():
         pack_decoder(DeepImplicitTemplate(DeepImplicitTemplateConfig(**sizes, ambient_source="code")))
     with pytest.raises(SettingsError, match="no multiple of 4"):
         pack_decoder(DeepImplicitTemplate(DeepImplicitTemplateConfig(latent_dim=4, warp_hidden=10)))
-    with pytest.raises(SettingsError, match="encoders that crop"):
-        pack_encoder(Encoder(EncoderConfig(latent_dim=4, width=8)))
+    with pytest.raises(SettingsError, match="head is one layer"):
+        pack_encoder(Encoder(EncoderConfig(latent_dim=4, width=8, head_layers=2)))
 
 
 def test_a_page_leaves_its_scripts_beside_it_and_says_so(tmp_path, monkeypatch, decoder, encoder):

@@ -27,7 +27,11 @@ function startWorker() {
 function ask(question, answered = () => {}) {
   return new Promise((resolve, reject) => {
     let last = null;
-    questions.set(++asked, { answered: answer => { last = answer; answered(answer); }, resolve: () => resolve(last), reject });
+    const keep = answer => {
+      last = answer;
+      answered(answer);
+    };
+    questions.set(++asked, { answered: keep, resolve: () => resolve(last), reject });
     worker.postMessage({ ...question, number: asked });
   });
 }
@@ -298,6 +302,14 @@ async function guarded(act) {  // what goes wrong is told, and the page goes on
   }
 }
 
+function cannotRun() {
+  const still = new Image();
+  Object.assign(still, { src: PAGE.still, alt: "pictures, and the meshes that were made of them elsewhere" });
+  still.style.maxWidth = "100%";
+  part("told").after(still);
+  throw new Error("This browser has no WebAssembly with vectors of 16 bytes, so the networks cannot run in it.");
+}
+
 function takeFiles() {
   const drop = part("drop"), input = drop.querySelector("input");
   const take = files => { if (files.length && now.data) guarded(() => lookAtFile(files[0])); };
@@ -320,7 +332,7 @@ require(["k3d"], k3d => guarded(async () => {
   await new Promise(resolve => setTimeout(resolve, 200));  // k3d sets its camera 10 ms after loading
   turnByKeys(panels, plots);
   worker = startWorker();
-  await ask({ ask: "start", kernel: PAGE.kernel, triangles: PAGE.triangles });
+  await ask({ ask: "start", kernel: PAGE.kernel, triangles: PAGE.triangles }).catch(() => cannotRun());
   for (const category of Object.keys(PAGE.files)) {
     const made = button(category, () => guarded(() => choose(category, made)));
     part("categories").append(made);

@@ -50,6 +50,7 @@ class LivePage:
         scripts = {name: f"{self.name}_{name}.js" for name in self.networks}
         facts = {
             "files": scripts,
+            "still": f"{self.name}.png",  # the site puts it there
             "kernel": base64.b64encode(kernel()).decode(),
             "triangles": triangles(),
             "worker": worker(),

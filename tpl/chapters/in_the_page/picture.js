@@ -131,7 +131,9 @@ function dot(one, other) {
 function fitted(samples) {
   const sums = [0, 1, 2].map(i => [0, 1, 2].map(j => samples.reduce((sum, [place]) => sum + place[i] * place[j], 0)));
   const right = [0, 1, 2].map(i => samples.reduce((sum, [place, value]) => sum + place[i] * value, 0));
-  const determinant = ([[a, b, c], [d, e, f], [g, h, i]]) => a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);
+  const determinant = ([[a, b, c], [d, e, f], [g, h, i]]) =>
+    a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);
   const whole = determinant(sums);
-  return [0, 1, 2].map(n => determinant(sums.map((row, i) => row.map((value, j) => j === n ? right[i] : value))) / whole);
+  return [0, 1, 2].map(n =>
+    determinant(sums.map((row, i) => row.map((value, j) => j === n ? right[i] : value))) / whole);
 }

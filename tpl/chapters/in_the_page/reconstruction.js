@@ -214,41 +214,45 @@ class Encoder {
     return this.answer.values.slice(0, this.packed.head.matrix.shape[1]);
   }
 
-  // The square around the object as the network takes it: luma, ground and their mean; and where the square was.
+  // What the trunk is given of a picture, and what the head is told of where that was: `tpl.models.Encoder.looked_at`.
   look(picture) {
-    const { size, luma, white, margin, mean, std } = this.packed;
-    const ink = new Float32Array(2 * size * size);  // 1 - luma and 1 - ground of each pixel: nothing, where it is white
+    const { size, crop, mask, luma, white, margin } = this.packed;
+    const ink = new Float32Array(3 * size * size);  // 1 - value in each channel: nothing, where it is white
     let left = size, right = 0, top = size, bottom = 0;
     for (let n = 0; n < size * size; n++) {
-      const colours = picture.subarray(3 * n, 3 * n + 3);
-      ink[2 * n] = 1 - luma.reduce((sum, weight, channel) => sum + weight * colours[channel], 0);
-      if (!colours.some(colour => colour < white)) continue;
-      ink[2 * n + 1] = 1;
-      const row = Math.floor(n / size), column = n % size;
-      [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
-      [top, bottom] = [Math.min(top, row), Math.max(bottom, row + 1)];
+      const colours = picture.subarray(3 * n, 3 * n + 3), object = colours.some(colour => colour < white);
+      if (object) {
+        const row = Math.floor(n / size), column = n % size;
+        [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
+        [top, bottom] = [Math.min(top, row), Math.max(bottom, row + 1)];
+      }
+      const dark = 1 - luma.reduce((sum, weight, channel) => sum + weight * colours[channel], 0);
+      const covered = object ? 1 : 0;
+      ink.set(mask ? [dark, covered, (dark + covered) / 2] : colours.map(colour => 1 - colour), 3 * n);
     }
     if (left >= right) throw new Error("The picture is empty: there is no object on its ground.");
-    const side = margin * Math.max(right - left, bottom - top) / size;
+    if (!crop) return [this.normalised(ink), []];
+    const side = margin * Math.max(right - left, bottom - top) / size;  // tpl.rendering.boxes.object_box
     const middle = [(left + right) / (2 * size) - 0.5, (top + bottom) / (2 * size) - 0.5];
-    const values = new Float32Array(3 * size * size);
-    const at = (row, column, kind) =>
-      row >= 0 && column >= 0 && row < size && column < size ? ink[2 * (row * size + column) + kind] : 0;
+    const seen = new Float32Array(ink.length);
+    const at = (row, column, channel) =>
+      row >= 0 && column >= 0 && row < size && column < size ? ink[3 * (row * size + column) + channel] : 0;
     for (let n = 0; n < size * size; n++) {
       const [x, y] = [n % size, Math.floor(n / size)].map((place, axis) =>
         (side * ((place + 0.5) / size - 0.5) + middle[axis] + 0.5) * size - 0.5);
       const column = Math.floor(x), row = Math.floor(y), across = x - column, down = y - row;
-      const seen = [0, 1].map(kind => {
-        const value = 1 - ((1 - down) * ((1 - across) * at(row, column, kind) + across * at(row, column + 1, kind))
-          + down * ((1 - across) * at(row + 1, column, kind) + across * at(row + 1, column + 1, kind)));
-        return Math.min(1, Math.max(0, value));
-      });
-      // Their mean is a picture of its own, with an ink of its own: the mean of the two inks.
-      [seen[0], seen[1], (seen[0] + seen[1]) / 2].forEach((value, channel) => {
-        values[3 * n + channel] = (value - mean[channel]) / std[channel];
-      });
+      for (let channel = 0; channel < 3; channel++) {
+        seen[3 * n + channel] =
+          (1 - down) * ((1 - across) * at(row, column, channel) + across * at(row, column + 1, channel))
+          + down * ((1 - across) * at(row + 1, column, channel) + across * at(row + 1, column + 1, channel));
+      }
     }
-    return [{ values, side: size, channels: 3 }, [4 * middle[0], 4 * middle[1], 2 * (side - 0.6)]];
+    return [this.normalised(seen), [4 * middle[0], 4 * middle[1], 2 * (side - 0.6)]];
+  }
+
+  normalised(ink) {  // in ImageNet's units
+    const { size, mean, std } = this.packed;
+    return { values: ink.map((value, n) => (1 - value - mean[n % 3]) / std[n % 3]), side: size, channels: 3 };
   }
 
   // A convolution as one product: each pixel's patch is a row.
@@ -305,7 +309,9 @@ function averages({ values, side, channels }, pool) {  // over pool x pool parts
         [Math.floor(place * side / pool), Math.ceil((place + 1) * side / pool)]);
       let sum = 0;
       for (let row = rows[0]; row < rows[1]; row++) {
-        for (let column = columns[0]; column < columns[1]; column++) sum += values[(row * side + column) * channels + n];
+        for (let column = columns[0]; column < columns[1]; column++) {
+          sum += values[(row * side + column) * channels + n];
+        }
       }
       means.push(sum / ((rows[1] - rows[0]) * (columns[1] - columns[0])));
     }

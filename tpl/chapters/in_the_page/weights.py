@@ -59,13 +59,15 @@ def pack_encoder(encoder: Encoder) -> Packed:
     """
     config, trunk = encoder.config, encoder.trunk
     last = encoder.head
-    if not isinstance(last, nn.Linear) or not config.crop or config.channels != "mask":
-        raise SettingsError("the page knows encoders that crop, see luma and mask, and have a head of one layer")
+    if not isinstance(last, nn.Linear):
+        raise SettingsError("the page knows encoders whose head is one layer: train one with head_layers 1")
     with torch.no_grad():
         blocks = [block for layer in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4) for block in layer]
         return {
             "size": config.image_size,
             "pool": config.pool,
+            "crop": config.crop,
+            "mask": config.channels == "mask",
             "luma": LUMA,
             "white": boxes.WHITE,
             "margin": boxes.MARGIN,
