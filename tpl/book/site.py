@@ -30,6 +30,9 @@ from tpl.book.structure import FLOORS, doors, modules, picture
 from tpl.files import write_folder
 from tpl.look.scenes import MIME, libraries
 
+START = "from jupyter_book.cli.main import main; main()"
+"""Jupyter Book's command; it has no `python -m`."""
+
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
 API, ARCHITECTURE = "api", "architecture"  # pages of the library: one has a page for each room, one shows the rooms
 
@@ -51,8 +54,7 @@ def build_site(book: Book, source: Path | None = None) -> Path:
     staged = book.root / "_build" / "site"
     shutil.rmtree(staged, ignore_errors=True)
     scenes = stage(book, source, notebooks, staged)
-    start = "from jupyter_book.cli.main import main; main()"  # it has no `python -m`
-    command = [sys.executable, "-c", start, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
+    command = [sys.executable, "-c", START, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
     result = subprocess.run(command, cwd=book.root, stdout=subprocess.DEVNULL)
     if result.returncode != 0:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import nn
-from torchvision.models.resnet import BasicBlock
 
 from tpl.dataset.batches import LUMA
 from tpl.models import DeepImplicitTemplate, Encoder
@@ -35,7 +34,8 @@ def pack_decoder(model: DeepImplicitTemplate) -> Packed:
         raise SettingsError(f"the page counts in fours: a warp_hidden of {config.warp_hidden} is no multiple of 4")
     with torch.no_grad():
         beside = [] if warp.ambient is None else [warp.ambient]
-        readout = [torch.cat([getattr(layer, kind) for layer in (warp.affine, *beside)]) for kind in ("weight", "bias")]
+        weight = torch.cat([layer.weight for layer in (warp.affine, *beside)])
+        bias = torch.cat([layer.bias for layer in (warp.affine, *beside)])
         hidden = [template.first, *template.hidden, template.last]
         return {
             "latent": config.latent_dim,
@@ -44,7 +44,7 @@ def pack_decoder(model: DeepImplicitTemplate) -> Packed:
             "beside": config.ambient_dim,
             "code": _layer(warp.code_weight, warp.input_bias + warp.hidden_bias),
             "gates": pack(torch.cat([warp.hidden_weight, warp.point_weight], dim=1).T),
-            "readout": _layer(*readout),
+            "readout": _layer(weight, bias),
             "template": [_layer(torch.as_tensor(layer.weight), torch.as_tensor(layer.bias)) for layer in hidden],
         }
 
@@ -57,8 +57,8 @@ def pack_encoder(encoder: Encoder) -> Packed:
     Raises:
         SettingsError: The page does not know such an encoder.
     """
-    config, trunk = encoder.config, encoder.trunk
-    last = encoder.head
+    config, last = encoder.config, encoder.head
+    trunk: Any = encoder.trunk  # its parts are known by torchvision's names
     if not isinstance(last, nn.Linear):
         raise SettingsError("the page knows encoders whose head is one layer: train one with head_layers 1")
     with torch.no_grad():
@@ -81,14 +81,10 @@ def pack_encoder(encoder: Encoder) -> Packed:
         }
 
 
-def _block(block: BasicBlock) -> Packed:
-    packed: Packed = {
-        "first": _convolution(block.conv1, block.bn1),
-        "second": _convolution(block.conv2, block.bn2),
-    }
-    if block.downsample is not None:
-        packed["shortcut"] = _convolution(*block.downsample)
-    return packed
+def _block(block: Any) -> Packed:
+    """A basic block of torchvision's ResNet."""
+    packed = {"first": _convolution(block.conv1, block.bn1), "second": _convolution(block.conv2, block.bn2)}
+    return packed if block.downsample is None else packed | {"shortcut": _convolution(*block.downsample)}
 
 
 def _convolution(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Packed:
