@@ -21,7 +21,8 @@ def ball_decoder(beside: int = 2) -> DeepImplicitTemplate:
     """Balls of a radius near .5 around a place that the code moves, learnt in a second."""
     torch.manual_seed(0)
     sizes = {"latent_dim": 4, "warp_hidden": 12, "warp_steps": 3, "template_hidden": 20, "template_layers": 3}
-    model = DeepImplicitTemplate(DeepImplicitTemplateConfig(**sizes, dropout=0.0, weight_norm=True, ambient_dim=beside))
+    config = DeepImplicitTemplateConfig.model_validate({**sizes, "dropout": 0, "ambient_dim": beside})
+    model = DeepImplicitTemplate(config)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(100):
         points, codes = 2 * torch.rand(8, 200, 3) - 1, torch.randn(8, 4)

@@ -155,6 +155,8 @@ def test_the_file_is_the_mesh_with_its_colours(ask, tmp_path):
 def test_keys_turn_it_and_home_goes_back(ask):
     camera = "Array.from(plots[0].getWorld().camera.position.toArray())"
     made(ask)
+    if ask("plots === null"):
+        pytest.skip("this browser has no WebGL on this machine: it draws nothing to turn")
     start, panels = ask(camera), "document.querySelector('.panels')"
 
     def press(key: str) -> Any:

@@ -142,8 +142,10 @@ async function see(seen, view) {
   const image = new ImageData(side, side);
   for (let n = 0; n < side * side; n++) image.data.set([...seen.subarray(3 * n, 3 * n + 3), 255], 4 * n);
   canvas.getContext("2d").putImageData(image, 0, 0);
-  part("beside").hidden = !view;
-  if (view) draw(plots[1], truthOf(view));
+  if (plots) {
+    part("beside").hidden = !view;
+    if (view) draw(plots[1], truthOf(view));
+  }
   now.view = view;
   const start = performance.now();
   now.code = (await ask({ ask: "encode", seen })).code;
@@ -179,8 +181,10 @@ function mesh(resolutions, start = performance.now()) {
     points += answer.asked;
     times.push(`${answer.resolution}\u00b3 after ${((performance.now() - start) / 1000).toFixed(2)} s`);
     now.mesh = { ...answer, seconds: (performance.now() - start) / 1000 };
-    part("made").textContent = `mesh, ${answer.resolution}\u00b3`;
-    if (answer.faces.length) draw(plots[0], answer);
+    if (plots && answer.faces.length) {
+      part("made").textContent = `mesh, ${answer.resolution}\u00b3`;
+      draw(plots[0], answer);
+    }
     const found = answer.faces.length ? `${answer.faces.length / 3} faces` : "no surface";
     tell(`${times.join(", ")}: ${found}, ${points} points asked, in one thread of this browser.`);
   }).then(() => {
@@ -302,11 +306,17 @@ async function guarded(act) {  // what goes wrong is told, and the page goes on
   }
 }
 
+function still(words) {  // what stands where something cannot run
+  const figure = document.createElement("figure"), caption = document.createElement("figcaption"), image = new Image();
+  Object.assign(image, { src: PAGE.still, alt: "pictures, the meshes that were made of them elsewhere, and the truth" });
+  image.style.maxWidth = "100%";
+  caption.textContent = words;
+  figure.append(image, caption);
+  return figure;
+}
+
 function cannotRun() {
-  const still = new Image();
-  Object.assign(still, { src: PAGE.still, alt: "pictures, and the meshes that were made of them elsewhere" });
-  still.style.maxWidth = "100%";
-  part("told").after(still);
+  part("told").after(still(""));
   throw new Error("This browser has no WebAssembly with vectors of 16 bytes, so the networks cannot run in it.");
 }
 
@@ -327,10 +337,14 @@ require(["k3d"], k3d => guarded(async () => {
   const panels = document.querySelector(".panels");
   letScroll(panels);
   plots = await Promise.all(Array.from(document.querySelectorAll(".canvas"), canvas =>
-    k3d.CreateK3DAndLoadBinarySnapshot(bytesOf(canvas.dataset.snapshot).buffer, canvas)));
-  turnTogether(plots);
-  await new Promise(resolve => setTimeout(resolve, 200));  // k3d sets its camera 10 ms after loading
-  turnByKeys(panels, plots);
+    k3d.CreateK3DAndLoadBinarySnapshot(bytesOf(canvas.dataset.snapshot).buffer, canvas))).catch(() => null);
+  if (plots) {
+    turnTogether(plots);
+    await new Promise(resolve => setTimeout(resolve, 200));  // k3d sets its camera 10 ms after loading
+    turnByKeys(panels, plots);
+  } else {
+    panels.replaceChildren(still("No WebGL in this browser: it draws no mesh, but makes it for you to download."));
+  }
   worker = startWorker();
   await ask({ ask: "start", kernel: PAGE.kernel, triangles: PAGE.triangles }).catch(() => cannotRun());
   for (const category of Object.keys(PAGE.files)) {
