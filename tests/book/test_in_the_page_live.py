@@ -63,7 +63,9 @@ def in_firefox(page: Path) -> Iterator[Ask]:
         port = free.getsockname()[1]
     profile = page.parent / "profile"
     profile.mkdir()
-    (profile / "user.js").write_text(f'user_pref("marionette.port", {port});\n')
+    wishes = {"marionette.port": port, "webgl.force-enabled": True}  # WebGL without a GPU, where it can be
+    text = "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in wishes.items())
+    (profile / "user.js").write_text(text)
     browser = subprocess.Popen([FIREFOX, "--headless", "--marionette", "--no-remote", "--profile", str(profile)])
     try:
         speak = marionette(port)

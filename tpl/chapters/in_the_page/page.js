@@ -307,7 +307,7 @@ async function guarded(act) {  // what goes wrong is told, and the page goes on
 }
 
 function still(words) {  // what stands where something cannot run
-  const [figure, caption] = ["figure", "figcaption"].map(name => document.createElement(name)), image = new Image();
+  const [figure, caption, image] = ["figure", "figcaption", "img"].map(name => document.createElement(name));
   Object.assign(image, { src: PAGE.still, alt: "pictures, the meshes that were made of them elsewhere, and the truth" });
   image.style.maxWidth = "100%";
   caption.textContent = words;
