@@ -308,7 +308,8 @@ async function guarded(act) {  // what goes wrong is told, and the page goes on
 
 function still(words) {  // what stands where something cannot run
   const [figure, caption, image] = ["figure", "figcaption", "img"].map(name => document.createElement(name));
-  Object.assign(image, { src: PAGE.still, alt: "pictures, the meshes that were made of them elsewhere, and the truth" });
+  const figure = document.createElement("figure"), caption = document.createElement("figcaption");
+  const image = new Image();
   image.style.maxWidth = "100%";
   caption.textContent = words;
   figure.append(image, caption);
