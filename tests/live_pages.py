@@ -69,6 +69,7 @@ def ball_page(decoder: DeepImplicitTemplate, encoder: Encoder) -> LivePage:
             {
                 "name": "a patch",
                 "picture": f"data:image/png;base64,{data}",
+                "pixels": encoded(picture()),
                 "truth": {"vertices": encoded(corners.astype(np.int16)), "faces": encoded(faces)},
             }
         ],

@@ -150,10 +150,12 @@ def _pack_view(trained: Trained, shape: Shape, faces: int) -> Packed:
     store = trained.bench.store
     mesh = _prepared(shape.load(), CLAY[shape.category], faces)
     vertices = store.read_normalization(shape).apply(mesh.vertices.view(np.ndarray))
-    picture = base64.b64encode(_png(store.read_views(shape, "fixed")[0][0])).decode()
+    view = store.read_views(shape, "fixed")[0][0]
+    picture = base64.b64encode(_png(view)).decode()
     return {
         "name": shape.family.replace("-", ", ").replace("_", " "),
         "picture": f"data:image/png;base64,{picture}",
+        "pixels": encoded(view),
         "truth": {
             "vertices": encoded(np.round(32767 * np.clip(vertices, -1, 1)).astype(np.int16)),
             "faces": encoded(mesh.faces.astype(np.uint16)),
