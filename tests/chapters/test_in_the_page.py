@@ -72,9 +72,11 @@ def test_the_page_s_encoder_sees_what_pytorch_s_sees(tmp_path, pool, crop, chann
       const encoder = new Encoder(new WebAssembly.Instance(r.module).exports, given.encoder);
       answer(Array.from(encoder.code(Float32Array.from(given.seen.flat(2), value => value / 255))));
     """
+    expected = encode(encoder, seen[None])[0]
+    found = in_node(tmp_path, script, encoder=pack_encoder(encoder, eight_bits=False), seen=seen.tolist())
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     found = in_node(tmp_path, script, encoder=pack_encoder(encoder), seen=seen.tolist())
-    other = encode(encoder, np.stack([seen, np.roll(seen, 5, axis=0)[::-1]])).numpy()
-    assert np.abs(found - other[0]).max() < 0.05 * np.abs(other[0] - other[1]).max()  # weights of 8 bits
+    assert 0 < np.abs(found - expected.numpy()).max() < 0.2  # untrained, it forgives less than a trained one
 
 
 def test_the_page_s_mesh_is_python_s_from_fewer_points(tmp_path, decoder, encoder):

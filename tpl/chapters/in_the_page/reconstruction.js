@@ -480,8 +480,10 @@ function polygonised(grid, triangles) {
         let signs = 0;
         for (let n = 0; n < 8; n++) if (volume[row + offsets[n]] > 0) signs |= 1 << n;
         if (signs === 0 || signs === 255) continue;
-        for (let n = 16 * signs; triangles[n] >= 0; n++) {
-          faces.push(vertex(row + lower[triangles[n]], axes[triangles[n]]));
+        for (let n = 16 * signs; triangles[n] >= 0; n += 3) {
+          for (const edge of [triangles[n], triangles[n + 2], triangles[n + 1]]) {  // so that faces look outwards
+            faces.push(vertex(row + lower[edge], axes[edge]));
+          }
         }
       }
     }

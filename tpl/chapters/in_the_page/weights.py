@@ -49,10 +49,13 @@ def pack_decoder(model: DeepImplicitTemplate) -> Packed:
         }
 
 
-def pack_encoder(encoder: Encoder) -> Packed:
-    """An encoder's layers, each convolution with its normalisation in it, of 8 bits a weight.
+def pack_encoder(encoder: Encoder, eight_bits: bool = True) -> Packed:
+    """An encoder's layers, each convolution with its normalisation in it. The head answers with the code itself.
 
-    A weight is a whole number times its channel's own scale. The head answers with the code itself.
+    Args:
+        encoder: What is packed.
+        eight_bits: Whether a convolution's weight is a whole number times its channel's own scale: a quarter of the
+            size. Codes of quick's chairs moved by less than a hundredth of their spread.
 
     Raises:
         SettingsError: The page does not know such an encoder.
@@ -73,28 +76,28 @@ def pack_encoder(encoder: Encoder) -> Packed:
             "margin": boxes.MARGIN,
             "mean": IMAGENET_MEAN,
             "std": IMAGENET_STD,
-            "stem": _convolution(trunk.conv1, trunk.bn1),
-            "blocks": [_block(block) for block in blocks],
+            "stem": _convolution(trunk.conv1, trunk.bn1, eight_bits),
+            "blocks": [_block(block, eight_bits) for block in blocks],
             "head": _layer(
                 encoder.latent_std[:, None] * last.weight, encoder.latent_mean + encoder.latent_std * last.bias
             ),
         }
 
 
-def _block(block: Any) -> Packed:
+def _block(block: Any, eight_bits: bool) -> Packed:
     """A basic block of torchvision's ResNet."""
-    packed = {"first": _convolution(block.conv1, block.bn1), "second": _convolution(block.conv2, block.bn2)}
-    return packed if block.downsample is None else packed | {"shortcut": _convolution(*block.downsample)}
+    layers = {"first": (block.conv1, block.bn1), "second": (block.conv2, block.bn2), "shortcut": block.downsample}
+    return {name: _convolution(*layer, eight_bits) for name, layer in layers.items() if layer is not None}
 
 
-def _convolution(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Packed:
+def _convolution(convolution: nn.Conv2d, norm: nn.BatchNorm2d, eight_bits: bool) -> Packed:
     """As a matrix from patches (rows, columns, channels in) to channels out, after the normalisation that follows."""
     variance, mean = norm.running_var, norm.running_mean
     assert variance is not None and mean is not None
     scale = norm.weight / (variance + norm.eps).sqrt()
     weight = scale[:, None, None, None] * convolution.weight
     size, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
-    packed = _layer(weight.permute(0, 2, 3, 1).flatten(1), norm.bias - scale * mean, eight_bits=True)
+    packed = _layer(weight.permute(0, 2, 3, 1).flatten(1), norm.bias - scale * mean, eight_bits)
     return {**packed, "size": size, "stride": stride, "padding": padding}
 
 
