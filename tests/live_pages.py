@@ -61,7 +61,7 @@ def ball_page(decoder: DeepImplicitTemplate, encoder: Encoder) -> LivePage:
     corners = np.array([[-1, -1, -1], [1, 1, -1], [-1, 1, 1], [1, -1, 1]]) * 15000
     data = base64.b64encode(_png(picture())).decode()
     packed = {
-        "networks": {"encoder": pack_encoder(encoder), "decoder": pack_decoder(decoder)},
+        "networks": {"encoder": pack_encoder(encoder, eight_bits=False), "decoder": pack_decoder(decoder)},
         "directions": [[0.5, 0.0, 0.0, 0.0]],
         "share": 0.8,
         "clay": (200, 140, 100),
