@@ -28,10 +28,13 @@ def test_shapes_are_checked_in_this_run():
 
 
 def test_the_lock_file_holds_every_package_that_is_asked_for_and_no_address():
-    asked = PROJECT["dependencies"] + [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    extras = {name: lines for name, lines in PROJECT["optional-dependencies"].items() if name != "masks"}
+    asked = PROJECT["dependencies"] + [line for lines in extras.values() for line in lines]
     lock = (ROOT / "requirements.lock").read_text()
     assert names(asked) <= names(lock.splitlines())
     assert all("==" in line for line in lock.splitlines()) and "://" not in lock
+    makefile = (ROOT / "Makefile").read_text()
+    assert [name for name in extras if f"--extra {name}" not in makefile] == []  # `make lock` asks for the same
 
 
 def test_conda_s_environment_is_the_lock_file_and_this_package():

@@ -286,13 +286,16 @@ def test_the_site_shows_the_run_below_each_title(built_book):
     html = (built_book.root / "_build" / "html" / "book" / "01_cubes.html").read_text()
     assert "The run that this page shows" in html and "Profile <strong>smoke</strong> on" in html
     assert html.index("<h1>") < html.index("The run that this page shows") < html.index("Is a cube square")
+    first = (built_book.root / "_build" / "html" / "book" / "intro.html").read_text()
+    assert first.index("Its first page") < first.index("The run that this page shows")  # nobody has to read it first
+    assert "1 · Cubes" in re.search("<h1>(.*?)</h1>", html, re.DOTALL)[1]
 
 
 def test_the_site_numbers_cites_and_refers(built_book):
     pages = built_book.root / "_build" / "html" / "book"
     cubes, intro = (re.sub(r"<[^>]+>", "", (pages / f"{name}.html").read_text()) for name in ("01_cubes", "intro"))
     assert "Eq. 1 and Table 1 do." in cubes and "Park et al. [2019]" in cubes
-    assert "the area is 4, see Cubes and Eq. 1." in " ".join(intro.split())
+    assert "the area is 4, see 1 · Cubes and Eq. 1." in " ".join(intro.split())
     assert "DeepSDF: learning continuous" in (pages / "bibliography.html").read_text()
 
 
@@ -519,7 +522,13 @@ def test_a_published_run_is_clean_and_complete(built_book):
     chapter = built_book.find("01")
     source = chapter.source.read_text()
     try:
-        chapter.source.write_text(source + "\nmore\n")
+        chapter.source.write_text(source + "\nmore words\n")
+        publish(built_book, "smoke")  # words need no run
+        page = nbformat.read(folder / "01_cubes.ipynb", as_version=4)
+        assert page.cells[-1].source == "more words" and len(page.cells[-2].outputs) > 0
+        assert "injected-parameters" in str(page.cells) and read_manifest(folder)["01_cubes"]["revised"]
+        assert "words were revised" in facts(chapter, read_manifest(folder)["01_cubes"])
+        chapter.source.write_text(source.replace("side * count", "side + count"))
         with pytest.raises(BookError, match="01_cubes has changed since it was executed"):
             publish(built_book, "smoke")
     finally:

@@ -15,6 +15,7 @@ from tpl.chapters.photos.stamps import fetch_stamps
 from tpl.chapters.photos.standins import before_wall, in_clutter
 from tpl.dataset.collection import CollectionConfig, open_collection
 from tpl.dataset.prepare import PrepareConfig
+from tpl.finishing import label_faces
 from tpl.photos import (
     FRAMING,
     FetchError,
@@ -31,6 +32,8 @@ from tpl.rendering import FIXED, Camera, composite, render_view
 from tpl.shapes import list_shapes
 from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER, END_TO_END, OUR_ENCODER, better_encoder, trained_methods
+from tpl.study.part_labels import part_labels_of_template
+from tpl.study.trained import Trained
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import RunError
 from tpl.training.presets import embedding_config, regression_config
@@ -251,7 +254,8 @@ def test_a_rectangle_chooses_between_two_objects():
     cut = cut_out(load_photo(two))
     assert len(cut.notes) == 1 and "2 pieces of about the same size" in cut.notes[0]
     one = cut_out(load_photo(two), rectangle=(100, 20, 195, 140))
-    assert one.notes == () and (one.mask >= 128).sum() == 80 * 60
+    (note,) = one.notes
+    assert note.startswith("GrabCut guessed") and (one.mask >= 128).sum() == 80 * 60
     assert not one.mask[:, :100].any()
 
 
@@ -467,6 +471,24 @@ def test_a_command_that_fails_leaves_nothing(folder, view, tmp_path, monkeypatch
         with pytest.raises(SystemExit, match=f"^tpl: .*{message}"):
             command(monkeypatch, *arguments)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["broken.jpg", "photo.png"]
+
+
+def test_the_template_knows_its_parts_and_gives_them_back(folder):
+    """Labels that a shape's own warp has put on the template come back to it by the same warp."""
+    bench = Bench.open(folder / "data", folder / "runs", "chairs", prepared=False)
+    points, label, names = labels = part_labels_of_template(bench, points=2000, cell=0.05)
+    assert len(points) == len(label) and "seat" in names and "leg" in names and "base" not in names
+    shape, trained = bench.shapes("coded")[0], Trained(bench, ())
+    raw = shape.load()
+    vertices = bench.store.read_normalization(shape).apply(np.asarray(raw.vertices))
+    cut, faces, owner = trimesh.remesh.subdivide_to_size(vertices, raw.faces, 0.1, max_iter=20, return_index=True)
+    mesh = trimesh.Trimesh(cut, faces, process=False)
+    mesh.merge_vertices()
+    own = np.array(raw.metadata["parts"])[raw.metadata["part"]][owner]
+    true = np.array([{"base": "leg"}.get(str(part), str(part)) for part in own])
+    code = trained.embedding.codes[0]
+    carried = np.array(names)[label_faces(mesh, lambda at: trained.embedding.model.canonical(at, code), labels)]
+    assert np.average(carried == true, weights=mesh.area_faces) > 0.8
 
 
 # Cut-outs that are fetched

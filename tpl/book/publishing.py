@@ -9,6 +9,7 @@ from typing import Any
 
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.manifest import MANIFEST, SCENES, read_manifest
+from tpl.book.revising import with_its_words
 from tpl.files import write_folder
 from tpl.look.scenes import MIME
 
@@ -22,12 +23,14 @@ def publish(book: Book, profile: str = DEFAULT_PROFILE) -> Path:
     """Makes a profile's run the published one: its chapters, cleaned, their scenes and the manifest.
 
     Raises:
-        BookError: A chapter has not been executed, or failed, or is of another text than its source's.
+        BookError: A chapter has not been executed, or failed, or is of other code than its source's.
     """
     folder = book.run_folder(profile)
     entries = read_manifest(folder)
     notebooks = executed_notebooks(book, folder)
     for chapter in book.chapters:
+        found = with_its_words(chapter, notebooks[chapter.name], entries.get(chapter.name, {}))
+        notebooks[chapter.name], entries[chapter.name] = found
         if entries.get(chapter.name, {}).get("source") != chapter.digest:
             raise BookError(
                 f"{chapter.name} has changed since it was executed; run `tpl run {chapter.name} --profile {profile}`"

@@ -24,8 +24,10 @@ import yaml
 from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.finishing import finish_pages
+from tpl.book.glossary import GLOSSARY, linked, read_terms
 from tpl.book.manifest import SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
+from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
 from tpl.files import write_folder
 from tpl.look.scenes import MIME, libraries
@@ -73,6 +75,7 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
     import nbformat
 
     entries = read_manifest(source)
+    terms = read_terms(book.folder / f"{GLOSSARY}.md") if GLOSSARY in book.pages else []
     pages = staged / "book"
     pages.mkdir(parents=True)
     for name in ("_config.yml", "references.bib"):
@@ -95,12 +98,17 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
         if name not in chapters:
             shutil.copy(book.folder / f"{name}.md", pages)
             continue
-        notebook = cleaned(notebooks[name], book.root)
-        if name in entries:
-            _insert_facts(notebook, chapters[name], entries[name], at_end=name == book.pages[0])
+        notebook, entry = with_its_words(chapters[name], notebooks[name], entries.get(name, {}))
+        notebook = cleaned(notebook, book.root)
+        if entry:
+            _insert_facts(notebook, chapters[name], entry, at_end=name == book.pages[0])
         if number := re.match(r"0*(\d+|[A-Z])_", name):
             cell, line = _title(notebook, chapters[name])
             cell.source = cell.source.replace(line, f"# {number[1]} \N{MIDDLE DOT} {line.removeprefix('# ')}", 1)
+        if terms:
+            texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+            for cell, text in zip(texts, linked([cell.source for cell in texts], terms), strict=True):
+                cell.source = text
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
                 _stage_scene(output, source / SCENES / name, staged / SCENES / name)
@@ -135,6 +143,8 @@ def facts(chapter: Chapter, entry: dict[str, Any]) -> str:
     if entry["changed"]:
         values = ", ".join(f"`{name} = {value!r}`" for name, value in entry["changed"].items())
         lines.append(f"Parameters other than the defaults: {values}.")
+    if entry.get("revised"):
+        lines.append("Its words were revised since; its code was not.")
     if entry["source"] != chapter.digest:
         lines.append("The chapter's text has changed since.")
     return "\n".join([":::{admonition} The run that this page shows", ":class: tpl-run", " ".join(lines), ":::"])

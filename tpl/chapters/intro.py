@@ -24,12 +24,25 @@ from tpl.look.plotting import CLAY, position_colors
 from tpl.look.scenes import Scene
 from tpl.meshes import Normalization
 from tpl.models import DeepImplicitTemplate
+from tpl.refinement import refine_views, seen_in
 from tpl.rendering import POSTER
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
 from tpl.study.judging import results_file
-from tpl.study.methods import ENCODER, NEAREST_CODE, NEAREST_CODED, NEAREST_CROPS, NEAREST_PIXELS
+from tpl.study.methods import (
+    ENCODER,
+    NEAREST_CODE,
+    NEAREST_CODED,
+    NEAREST_CROPS,
+    NEAREST_PIXELS,
+    OUR_ENCODER,
+    OUR_REFINED,
+    REFINED,
+)
 from tpl.study.trained import NO_SHAPE, Trained, maybe
+
+REFINED_FROM = {OUR_ENCODER: OUR_REFINED}
+"""What an encoder's answer is called once it was fitted to the outline."""
 
 RETRIEVED = (NEAREST_PIXELS, NEAREST_CROPS, NEAREST_CODE, NEAREST_CODED)
 """The rivals that look at the image and answer with a training shape."""
@@ -63,6 +76,8 @@ class Glance(NamedTuple):
 def glance(trained: Trained, shape: Shape, method: str, rows: pd.DataFrame | None = None) -> Glance:
     """One test shape: the image, the mesh beside the truth, and how the category's scores stand to a rival's.
 
+    The mesh of our encoder is fitted to the image's outline, as the score beside it says.
+
     Args:
         trained: With an encoder of this name.
         shape: A prepared one; its fixed view is shown.
@@ -71,7 +86,11 @@ def glance(trained: Trained, shape: Shape, method: str, rows: pd.DataFrame | Non
     """
     store = trained.bench.store
     image, frame = store.read_views(shape, "fixed")[0], store.read_normalization(shape)
-    mesh, truth = maybe(trained.decode, trained.encode(method, image)[0], frame, method=method), shape.load()
+    codes, arm = trained.encode(method, image), trained.arms[method]
+    if REFINED_FROM.get(method) and arm.encoder.config.camera:
+        fit = refine_views(arm, image, seen_in(arm, image), REFINED[REFINED_FROM[method]].config, jobs=1)
+        codes = fit.after.codes
+    mesh, truth = maybe(trained.decode, codes[0], frame, method=method), shape.load()
     meshes = ({} if mesh is None else {"the mesh": mesh}) | {"the truth": truth}
     png = io.BytesIO()
     PIL.Image.fromarray(image[0]).resize((2 * SEEN, 2 * SEEN), PIL.Image.Resampling.LANCZOS).save(png, "PNG")
@@ -86,20 +105,21 @@ def score_sentence(rows: pd.DataFrame, method: str) -> str:
 
     Args:
         rows: Of one category's evaluation, as `evaluation.read_results` gives them.
-        method: Which.
+        method: Which; where it was refined as well, the refined one is spoken of first.
     """
     summary = summarize(rows)
     means = 1000 * summary.loc[summary["view"] == "rnd"].set_index("method")["mean"]
     rivals = means.reindex([name for name in RETRIEVED if name in means.index])
     if method not in means.index:
         return "not judged"
+    own, told = float(means[method]), f"{means[method]:.2f}"
+    if (refined := REFINED_FROM.get(method, "")) in means.index:
+        own, told = float(means[refined]), f"{means[refined]:.2f} ({told} before the fit to the outline)"
     if not len(rivals):
-        return f"{means[method]:.2f}, and no rival was judged"
+        return f"{told}, and no rival was judged"
     best = str(rivals.idxmin())
-    verdict = "" if means[method] < rivals[best] else ", which wins"
-    return (
-        f"{means[method]:.2f}; the best training shape that a picture leads to (*{best}*) {rivals[best]:.2f}{verdict}"
-    )
+    told += f"; the best training shape that a picture leads to (*{best}*) {rivals[best]:.2f}"
+    return told if own < rivals[best] else f"{told}, which wins"
 
 
 def plot_method(axes: Sequence[Axes], trained: Trained, shape: Shape, method: str = ENCODER, arrows: int = 350) -> None:

@@ -6,8 +6,11 @@ import trimesh
 from tpl.geometry.marching import extract_mesh
 from tpl.geometry.primitives import SDF
 
+WIDEST = 1.5
+"""Half the side of the largest cube, unit-sphere lengths: a surface that goes on there is cut."""
 
-def extract_whole(sdf: SDF, resolution: int = 128, widest: float | int = 1.5) -> trimesh.Trimesh:
+
+def extract_whole(sdf: SDF, resolution: int = 128, widest: float | int = WIDEST) -> trimesh.Trimesh:
     """The zero level set with nothing cut off: a mesh to look at, where `extract_mesh` makes those that are measured.
 
     All shapes lie in the unit sphere, but a learned function may be inside beyond it, up to the sides of the cube

@@ -2,7 +2,8 @@
 
 from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.distance import PhotoDistance, distance_to_training, sentences_of_distance, training_views
-from tpl.photos.framing import FRAMING, Photo, frame_photo, preview
+from tpl.photos.framing import FRAMING, Photo, frame_photo, frame_square, preview, sight_of
+from tpl.photos.masking import MaskNetwork, rembg_network
 from tpl.photos.pipeline import PhotoReconstruction, find_networks, load_reconstructor, prepare_photo, reconstruct
 from tpl.photos.reading import ImageError, load_photo
 from tpl.shapes.packages import FetchError
@@ -12,6 +13,7 @@ __all__ = [
     "CutOut",
     "FetchError",
     "ImageError",
+    "MaskNetwork",
     "Photo",
     "PhotoDistance",
     "PhotoReconstruction",
@@ -19,11 +21,14 @@ __all__ = [
     "distance_to_training",
     "find_networks",
     "frame_photo",
+    "frame_square",
     "load_photo",
     "load_reconstructor",
     "prepare_photo",
     "preview",
     "reconstruct",
+    "rembg_network",
     "sentences_of_distance",
+    "sight_of",
     "training_views",
 ]

@@ -1,17 +1,20 @@
-"""The object of a picture without its background: by alpha, by a mask, or found by its colours.
+"""The object of a picture without its background: by a mask, by alpha, by a network, or found by its colours.
 
 On a plain background (a render, a product picture) the object is what differs from the plane of colour that fits
-the picture's edge. Anything else is left to GrabCut and its rectangle.
+the picture's edge, less its soft shadow. Anything else is left to GrabCut and its rectangle, which is a guess.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from tpl.photos.judging import HARD_ALPHA, WHOLE, judge_guess, judge_mask, judge_plain, pieces_of, wholeness
+from tpl.photos.masking import MaskNetwork
 from tpl.photos.reading import ImageError, PictureLike, load_photo
+from tpl.photos.shadows import find_shadow
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels of the upright picture; right and bottom are the first ones outside."""
@@ -26,11 +29,8 @@ WORKING_SIZE = 640
 """Pixels of the longer side at which an object is searched for: more than any encoder sees, and GrabCut takes a second
 or two."""
 
-CUT_OFF = 0.1
-"""Share of an edge that the object must cover to look cut off there."""
 
-HARD_ALPHA = 128
-"""Where a soft mask counts as object."""
+PLAIN_GROUND = "plain background"
 
 
 class CutOut(NamedTuple):
@@ -40,7 +40,7 @@ class CutOut(NamedTuple):
     """The object's own colours, and the mask as straight alpha."""
 
     source: str
-    """Where the mask is from: "alpha", "mask", "plain background" or "GrabCut"."""
+    """Where the mask is from: "mask", "alpha", "plain background", "GrabCut", or a network's name."""
 
     notes: tuple[str, ...]
     """What looks suspicious, a sentence each."""
@@ -55,16 +55,20 @@ def cut_out(
     picture: UInt8[np.ndarray, "height width 4"],
     mask: PictureLike | None = None,
     rectangle: Sequence[int] | None = None,
+    network: MaskNetwork | None = None,
+    drop_shadows: bool = True,
 ) -> CutOut:
     """Separates the object from its background, the same way each time.
 
-    What is given decides: a mask before the picture's own alpha, alpha before a search by colours. A rectangle
-    limits each of them.
+    What is given decides: a mask before the picture's own alpha, alpha before a network, and that before a search by
+    colours: on a plain ground, or else by GrabCut. A rectangle limits each of them.
 
     Args:
         picture: As `load_photo` returns it.
         mask: Bright where the object is, of the picture's size.
         rectangle: `Rectangle`; outside of it all is background. For GrabCut the picture less a margin by default.
+        network: Finds masks; see `tpl.photos.masking`.
+        drop_shadows: Whether soft shadows on a plain ground are taken for ground.
 
     Raises:
         ImageError: The mask has another size, the rectangle does not fit, or the mask is empty or covers everything.
@@ -73,22 +77,26 @@ def cut_out(
     """
     height, width, _ = picture.shape
     box = (0, 0, width, height) if rectangle is None else _checked(rectangle, width, height)
-    color, alpha = picture[..., :3], picture[..., 3]
+    color, alpha, notes = picture[..., :3], picture[..., 3], ()
     if mask is not None:
         alpha, source = _read_mask(mask, width, height), "mask"
     elif np.mean(alpha < HARD_ALPHA) > 0.01:
         source = "alpha"
+    elif network is not None:
+        alpha, source = network.find(np.ascontiguousarray(color)), network.name
+        notes = judge_guess(source)
     else:
         if rectangle is None:
             box = _less_margin(width, height)
-        color, alpha, source = _search(color, box)
-        if rectangle is None and source == "plain background":  # what differs there is object, margin or not
+        color, alpha, source, notes = _search(color, box, drop_shadows)
+        if rectangle is None and source == PLAIN_GROUND:  # what differs there is object, margin or not
             box = (0, 0, width, height)
     inside = np.zeros_like(alpha)
     inside[box[1] : box[3], box[0] : box[2]] = alpha[box[1] : box[3], box[0] : box[2]]
-    if source in ("plain background", "GrabCut"):
+    found = source not in ("mask", "alpha")
+    if found:
         inside = _without_specks(inside)
-    return CutOut(np.dstack([color, inside]), source, _judge(inside, box, source))
+    return CutOut(np.dstack([color, inside]), source, (*judge_mask(inside, box, source, found), *notes))
 
 
 def _checked(rectangle: Sequence[int], width: int, height: int) -> Rectangle:
@@ -121,9 +129,9 @@ def _read_mask(mask: PictureLike, width: int, height: int) -> UInt8[np.ndarray, 
 
 
 def _search(
-    color: UInt8[np.ndarray, "height width 3"], box: Rectangle
-) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"], str]:
-    """Finds the object by its colours: its own colours, its mask, and how it was found."""
+    color: UInt8[np.ndarray, "height width 3"], box: Rectangle, drop_shadows: bool
+) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"], str, tuple[str, ...]]:
+    """Finds the object by its colours: its own colours, its mask, how it was found, and what to say of that."""
     height, width, _ = color.shape
     scale = min(1.0, WORKING_SIZE / max(height, width))
     small = cv2.resize(color, (round(scale * width), round(scale * height)), interpolation=cv2.INTER_AREA)
@@ -134,12 +142,13 @@ def _search(
         raise ImageError("the rectangle leaves no background around the object: make it smaller, or give a mask")
     plane = _background(small, outside)
     if plane is not None:
-        (mask, own), source = _unlike(small, plane), "plain background"
+        (mask, own, notes), source = _unlike(small, plane, drop_shadows), PLAIN_GROUND
     else:
         (mask, own), source = (_grab(small, (left, top, right, bottom)), small), "GrabCut"
+        notes = judge_guess(source)
     if scale == 1:
-        return own, mask, source
-    return color, np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)), source
+        return own, mask, source, notes
+    return color, np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)), source, notes
 
 
 # --- a plain background
@@ -164,21 +173,36 @@ def _background(
 
 
 def _unlike(
-    color: UInt8[np.ndarray, "height width 3"], background: Float[np.ndarray, "height width 3"]
-) -> tuple[UInt8[np.ndarray, "height width"], UInt8[np.ndarray, "height width 3"]]:
+    color: UInt8[np.ndarray, "height width 3"], background: Float[np.ndarray, "height width 3"], drop_shadows: bool
+) -> tuple[UInt8[np.ndarray, "height width"], UInt8[np.ndarray, "height width 3"], tuple[str, ...]]:
     """What differs from a known background: a mask that is soft at the border, and the object's own colours there.
 
     A pixel of the border mixes the object with the background. Its share of the object is taken to be its difference
     from the background over the largest one beside it; with that share the background is subtracted again.
     """
-    difference = np.abs(color - background).max(axis=-1)
-    unlike = (difference > PLAIN).astype(np.uint8)
+    unlike = _apart(color, background) > PLAIN
+    shadow = find_shadow(color, background, unlike)
+    # An object whose own shades fade into the ground would fall apart without them, or leave little.
+    rest = unlike & ~shadow.fading
+    apart = wholeness(rest) < min(WHOLE, wholeness(unlike)) or rest.sum() < shadow.fading.sum()
+    dropped = drop_shadows and not apart
+    unlike, behind = (rest, shadow.ground) if dropped else (unlike, background)
+    difference, solid = _apart(color, behind), unlike.astype(np.uint8)
     beside = np.ones((3, 3), np.uint8)
-    border = (unlike > 0) & (cv2.erode(unlike, beside, borderValue=1) == 0)
-    share = np.where(border, difference / cv2.dilate(difference, beside), unlike)
-    own = (color - (1 - share[..., None]) * background) / np.maximum(share[..., None], 1e-6)
+    border = unlike & (cv2.erode(solid, beside, borderValue=1) == 0)
+    largest = cv2.dilate(np.where(unlike, difference, 0), beside)
+    share = np.where(border, difference / np.maximum(largest, 1e-6), solid)
+    own = (color - (1 - share[..., None]) * behind) / np.maximum(share[..., None], 1e-6)
     own = np.where(border[..., None], own, color)
-    return np.rint(255 * share).astype(np.uint8), np.rint(np.clip(own, 0, 255)).astype(np.uint8)
+    mask = np.rint(255 * share).astype(np.uint8)
+    notes = judge_plain(color, background, mask, shadow, dropped)
+    return mask, np.rint(np.clip(own, 0, 255)).astype(np.uint8), notes
+
+
+def _apart(
+    color: UInt8[np.ndarray, "height width 3"], background: Float[np.ndarray, "height width 3"]
+) -> Float[np.ndarray, "height width"]:
+    return np.abs(color - background).max(axis=-1)
 
 
 # --- any other background
@@ -195,40 +219,9 @@ def _grab(color: UInt8[np.ndarray, "height width 3"], box: Rectangle) -> UInt8[n
 
 def _without_specks(mask: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
     """Pieces below a hundredth of the largest are noise of the search."""
-    labels, areas = _pieces(mask)
+    labels, areas = pieces_of(mask)
     if not len(areas):
         return mask
     kept = np.concatenate([[False], areas >= 0.01 * areas.max()])
     beside = cv2.dilate(kept[labels].astype(np.uint8), np.ones((3, 3), np.uint8))  # the soft border stays
     return np.where(beside > 0, mask, 0).astype(np.uint8)
-
-
-def _pieces(mask: UInt8[np.ndarray, "height width"]) -> tuple[Any, Any]:
-    """Connected pieces of a mask: their labels (0 is background), and the area of each."""
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats((mask >= HARD_ALPHA).astype(np.uint8))
-    return labels, statistics[1:, cv2.CC_STAT_AREA]
-
-
-# --- is it an object?
-
-
-def _judge(mask: UInt8[np.ndarray, "height width"], box: Rectangle, source: str) -> tuple[str, ...]:
-    """Refuses a mask that cannot be an object, and notes what one seldom looks like."""
-    left, top, right, bottom = box
-    solid: Bool[np.ndarray, "rows columns"] = mask[top:bottom, left:right] >= HARD_ALPHA
-    remedy = "give a mask of the object alone, or a tighter rectangle"
-    if solid.sum() < 16:
-        raise ImageError(f"no object was found by {source}: {remedy}")
-    if solid.mean() > 0.98:
-        raise ImageError(f"all of the picture is object by {source}: {remedy}")
-    notes = []
-    edges = {"left": solid[:, 0], "top": solid[0], "right": solid[:, -1], "bottom": solid[-1]}
-    reached = [name for name, edge in edges.items() if edge.mean() > CUT_OFF]
-    if reached:
-        sides = f"the {' and '.join(reached)} edge{'s' if len(reached) > 1 else ''}"
-        notes.append(f"the object reaches {sides}: if it is cut off there, its shape will be, too")
-    _, areas = _pieces(mask)
-    alike = int(np.sum(areas > 0.5 * areas.max()))
-    if alike > 1:
-        notes.append(f"the mask has {alike} pieces of about the same size: if they are several objects, {remedy}")
-    return tuple(notes)

@@ -4,11 +4,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
 
-from tpl.photos.cutting import HARD_ALPHA, CutOut
-from tpl.rendering import composite
+from tpl.finishing import Sight
+from tpl.meshes import Normalization
+from tpl.photos.cutting import CutOut
+from tpl.photos.judging import HARD_ALPHA
+from tpl.rendering import Camera, composite
 
 FRAMING = {"chairs": 0.82, "sofas": 0.85, "airplanes": 0.60}
 """How large an object stands in its frame: the diagonal of its bounding box there, over the side of the frame.
@@ -18,6 +21,10 @@ the middle of what the easy cameras range over. The diagonal varies less from sh
 does, since shapes are scaled by their own diagonals; and an airplane is wider than it seems from its front quarter, so
 that each category has a number of its own. A photograph does not tell its distance: this constant stands for it.
 """
+
+
+OUTLINE = (230, 30, 200)
+"""sRGB of a mask's outline in the preview: few objects have it."""
 
 
 class Photo(NamedTuple):
@@ -49,7 +56,7 @@ def frame_photo(picture: UInt8[np.ndarray, "height width 4"], cut: CutOut, size:
         share: The diagonal of the object's bounding box over the side of the square, as `FRAMING[category]`.
     """
     left, top, right, bottom = bounding_box(cut.mask)
-    side = np.hypot(right - left, bottom - top) / share
+    _, side = frame_square(cut.mask, share)
     notes = cut.notes
     if side < 0.5 * size:
         pixels = f"{right - left} x {bottom - top} pixels"
@@ -65,6 +72,24 @@ def frame_photo(picture: UInt8[np.ndarray, "height width 4"], cut: CutOut, size:
     return Photo(np.array(image), cut.mask, composite(picture), cut.source, notes)
 
 
+def frame_square(mask: UInt8[np.ndarray, "height width"], share: float) -> tuple[Float[np.ndarray, "2"], float]:
+    """Centre (x, y) and side, in pixels of the picture, of the square that `frame_photo` shows: the way back to it."""
+    left, top, right, bottom = bounding_box(mask)
+    return np.array([left + right, top + bottom]) / 2, float(np.hypot(right - left, bottom - top) / share)
+
+
+def sight_of(photo: Photo, share: float, camera: Camera, frame: Normalization) -> Sight:
+    """What `tpl.finishing.finish` takes the photograph's colours by.
+
+    Args:
+        photo: As `frame_photo` made it.
+        share: That it was framed with, `FRAMING[category]`.
+        camera: The one that an encoder sees in `photo.image`, or a refined one.
+        frame: Of the shape before it, as `estimate_cameras` gives both.
+    """
+    return Sight(photo.picture, photo.mask, camera, frame, *frame_square(photo.mask, share))
+
+
 def bounding_box(mask: UInt8[np.ndarray, "height width"]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is object in a mask; right and bottom are the first pixels outside."""
     rows, columns = (np.flatnonzero((mask >= HARD_ALPHA).any(axis=axis)) for axis in (1, 0))
@@ -72,14 +97,27 @@ def bounding_box(mask: UInt8[np.ndarray, "height width"]) -> tuple[int, int, int
 
 
 def preview(photo: Photo, height: int = 256) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture, its mask and what the encoder sees, side by side at one height."""
-    mask = np.repeat(photo.mask[..., None], 3, axis=-1)
-    return np.concatenate([_at_height(tile, height) for tile in (photo.picture, mask, photo.image)], axis=1)
+    """The picture with its mask's outline, the mask and where it is from, and what the encoder sees, at one height."""
+    picture, mask = _at_height(photo.picture, height), _at_height(np.repeat(photo.mask[..., None], 3, axis=-1), height)
+    inside = (mask[..., 0] >= HARD_ALPHA).astype(np.uint8)
+    inside[:, -_gap(height) :] = 0
+    outline = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    outlined = np.where(outline[..., None], np.array(OUTLINE, np.uint8), picture)
+    named = Image.fromarray(mask)
+    brush, letters = ImageDraw.Draw(named), max(9, height // 18)
+    label = (0, 0, mask.shape[1] - _gap(height), round(1.5 * letters))
+    brush.rectangle(label, fill="white")
+    brush.text((3, 1), photo.source, fill="black", font=ImageFont.load_default(letters))
+    return np.concatenate([outlined, np.asarray(named), _at_height(photo.image, height)], axis=1)
+
+
+def _gap(height: int) -> int:
+    return max(2, height // 32)
 
 
 def _at_height(picture: UInt8[np.ndarray, "rows columns 3"], height: int) -> UInt8[np.ndarray, "height width 3"]:
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     smaller = height < picture.shape[0]
     resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST)
-    gap = np.full((height, max(2, height // 32), 3), 255, np.uint8)
+    gap = np.full((height, _gap(height), 3), 255, np.uint8)
     return np.concatenate([resized, gap], axis=1)

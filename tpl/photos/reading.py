@@ -2,6 +2,7 @@
 
 import struct
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,12 @@ from tpl.errors import PlainError
 
 SMALLEST = 16
 """Pixels a side of the smallest picture that is taken; fewer show no shape."""
+
+LONGEST = 16
+"""How many times a picture may be longer than it is wide: no object is seen in a strip."""
+
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Brands, as a file's first bytes have them, of what telephones write by themselves."""
 
 PictureLike = Path | str | Image.Image | np.ndarray
 """What is taken for a picture: a file, an image of Pillow, or uint8 of (height, width), (..., 3) or (..., 4)."""
@@ -24,13 +31,15 @@ class ImageError(PlainError):
 def load_photo(picture: PictureLike) -> UInt8[np.ndarray, "height width 4"]:
     """A picture as its maker saw it: upright, 8 bits, sRGB with straight alpha (255 where it has none).
 
-    Grey, palette, 16-bit and CMYK pictures are converted, and the camera's orientation (EXIF) is applied.
+    Grey, palette, 16-bit and CMYK pictures are converted, and the camera's orientation (EXIF) is applied. HEIC is read
+    where pillow-heif is installed.
 
     Args:
         picture: A file in any format that Pillow reads, or a picture in memory; it is left as it is.
 
     Raises:
-        ImageError: The file is missing, broken, animated or too large, or the picture too small.
+        ImageError: The file is missing, broken, animated, too large or of a format that is not read, or the picture
+            too small or a strip.
     """
     if isinstance(picture, np.ndarray):
         return _large_enough(_from_array(picture), "the picture")
@@ -40,6 +49,8 @@ def load_photo(picture: PictureLike) -> UInt8[np.ndarray, "height width 4"]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if isinstance(picture, Image.Image):
                 return _large_enough(_as_rgba(picture, name), name)
+            if _is_heic(picture):
+                _learn_heic(name)
             with Image.open(picture) as file:
                 return _large_enough(_as_rgba(file, name), name)
     except ImageError:
@@ -50,6 +61,24 @@ def load_photo(picture: PictureLike) -> UInt8[np.ndarray, "height width 4"]:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{name} cannot be read as an image ({reason}): give a PNG or JPEG file") from error
+
+
+def _is_heic(path: Path | str) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in HEIC
+
+
+def _learn_heic(name: str) -> None:
+    """Has Pillow read HEIC, by a package that is no part of what `tpl` needs."""
+    try:
+        pillow_heif = import_module("pillow_heif")
+    except ImportError as error:
+        raise ImageError(
+            f"{name} is HEIC, which telephones write and Pillow alone cannot read: save it as JPEG or PNG, or "
+            "`pip install pillow-heif`"
+        ) from error
+    pillow_heif.register_heif_opener()
 
 
 def _as_rgba(file: Image.Image, name: str) -> UInt8[np.ndarray, "height width 4"]:
@@ -84,4 +113,9 @@ def _large_enough(picture: UInt8[np.ndarray, "height width 4"], name: str) -> UI
     height, width, _ = picture.shape
     if min(height, width) < SMALLEST:
         raise ImageError(f"{name} is {width} x {height} pixels: it must have at least {SMALLEST} a side")
+    if max(height, width) > LONGEST * min(height, width):
+        raise ImageError(
+            f"{name} is {width} x {height} pixels, a strip more than {LONGEST} times as long as it is wide: cut it to "
+            "the object and its surroundings"
+        )
     return picture

@@ -32,10 +32,10 @@ def photo_row(
     """
     mask = np.repeat(photo.mask[..., None], 3, axis=-1)
     drawn = [posters([mesh], CLAY[category], shelf, size, camera)[0] for camera in (POSTER, BEHIND)]
-    return [_in_square(photo.picture, size), _in_square(mask, size, 0), photo.image, *drawn]
+    return [in_square(photo.picture, size), in_square(mask, size, 0), photo.image, *drawn]
 
 
-def _in_square(picture: Picture, size: int, paper: int = 255) -> Picture:
+def in_square(picture: Picture, size: int, paper: int = 255) -> Picture:
     """A picture of any format in the middle of a square, so that rows of a grid are of one height."""
     image = Image.fromarray(picture)
     image.thumbnail((size, size), Image.Resampling.BOX)
