@@ -86,7 +86,11 @@ def pack_encoder(encoder: Encoder, eight_bits: bool = True) -> Packed:
 
 def _block(block: Any, eight_bits: bool) -> Packed:
     """A basic block of torchvision's ResNet."""
-    layers = {"first": (block.conv1, block.bn1), "second": (block.conv2, block.bn2), "shortcut": block.downsample}
+    layers: Packed = {
+        "first": (block.conv1, block.bn1),
+        "second": (block.conv2, block.bn2),
+        "shortcut": block.downsample,
+    }
     return {name: _convolution(*layer, eight_bits) for name, layer in layers.items() if layer is not None}
 
 
