@@ -99,6 +99,18 @@ mesh_scene({"box": box, "ball": ball}, name="pair", poster=white)
 ```{code-cell} ipython3
 steps_scene({"a box": box, "a ball": ball}, name="steps", poster=white[:, :64])
 ```
+
+```{code-cell} ipython3
+:tags: [remove-input]
+
+import base64
+
+from tpl.look.scenes import MIME, _png
+
+asked = {"name": "pair", "panels": 2, "steps": 1, "files": [], "chapter": "01_cubes"}  # much to load: when asked for
+still = base64.b64encode(_png(white)).decode()
+display({MIME: asked, "image/png": still, "text/plain": "The pair, when asked"}, raw=True)
+```
 """
 
 FRONT = """---

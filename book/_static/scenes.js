@@ -15,7 +15,18 @@ document.addEventListener("DOMContentLoaded", () => {
     for (const entry of entries) (entry.isIntersecting ? arrived : left)(entry.target);
   }, { rootMargin: reach });
   const near = watch("100px", draw, () => {}), far = watch("1500px", () => {}, clear);
-  for (const scene of document.querySelectorAll(".tpl-scene")) {
+  for (const scene of document.querySelectorAll(".tpl-asked")) {  // much to load: not before somebody asks for it
+    const ask = document.createElement("button");
+    ask.textContent = `Make a mesh in this page (reads ${scene.dataset.megabytes} MB)`;
+    ask.addEventListener("click", () => {
+      scene.classList.add("tpl-running");
+      draw(scene);
+      scene.querySelector("iframe").focus();
+      ask.remove();
+    });
+    scene.append(ask);
+  }
+  for (const scene of document.querySelectorAll(".tpl-scene:not(.tpl-asked)")) {
     near.observe(scene);
     far.observe(scene);
   }

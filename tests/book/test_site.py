@@ -21,6 +21,7 @@ ARGUMENTS = (  # no sandbox for root, WebGL without a GPU, and nothing of the br
     "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update "
     "--disable-sync --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
 ).split()
+SHOWN = ".tpl-scene:not(.tpl-asked)"  # scenes that load by themselves
 VIEWS = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
 
 
@@ -99,7 +100,7 @@ def test_every_page_opens_from_a_file_without_a_complaint(site, browser, width, 
         formulas = "document.querySelectorAll('.math{}').length"
         unset = f"{formulas.format('')} - {formulas.format(':has(mjx-container)')}"
         page.wait_for_function(f"{unset} === 0", timeout=60_000)
-        scenes = page.locator(".tpl-scene").all()
+        scenes = page.locator(SHOWN).all()
         for scene in scenes if (width, scheme) == VIEWS[0] else scenes[:1]:
             drawn_frame(scene)
         wide = page.evaluate(
@@ -128,7 +129,7 @@ def test_a_scene_turns_when_asked_and_its_slider_moves(site, browser):
     turned = slid = 0
     for path in pages_of(site, "tpl-scene"):
         page.goto(path.as_uri())
-        for scene in page.locator(".tpl-scene").all():
+        for scene in page.locator(SHOWN).all():
             slides = "tpl-slider" in (scene.get_attribute("class") or "")
             if turned and (slid or not slides):
                 continue
@@ -154,6 +155,48 @@ def test_a_scene_turns_when_asked_and_its_slider_moves(site, browser):
                 slid += 1
     page.close()
     assert turned, "no page has a scene"
+
+
+def test_a_scene_turns_by_keys_that_it_keeps_after_turn(site, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(pages_of(site, "tpl-scene")[0].as_uri())
+    frame = drawn_frame(page.locator(SHOWN).first)
+    frame.locator(".hint").focus()
+    frame.locator(".hint").press("Enter")  # its button goes, and the focus stays with what it was for
+    panels = frame.locator(".panels")
+    assert panels.evaluate("panels => panels === document.activeElement && panels.matches(':focus-visible')")
+    assert "arrows turn" in (panels.get_attribute("aria-label") or "")
+    seen = [panels.screenshot()]
+    for key in ("ArrowLeft", "ArrowUp", "+", "Home"):
+        panels.press(key)
+        assert soon(lambda: panels.screenshot() != seen[-1]), f"{key} changes nothing"
+        seen.append(panels.screenshot())
+    page.close()
+
+
+def test_what_is_large_is_loaded_when_asked_for(site, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    for path in pages_of(site, "tpl-asked"):
+        page.goto(path.as_uri())
+        scene = page.locator(".tpl-asked").first
+        scene.scroll_into_view_if_needed()
+        assert scene.locator("img").get_attribute("alt") and scene.locator("iframe").count() == 0
+        scene.get_by_role("button").click()
+        assert scene.locator("iframe").evaluate("frame => frame === document.activeElement")
+        assert scene.get_by_role("button").count() == 0
+    page.close()
+
+
+def test_every_picture_has_a_text_and_every_page_a_description(site, browser):
+    page = browser.new_page()
+    for path in pages_of(site):
+        page.goto(path.as_uri(), wait_until="domcontentloaded")
+        texts = page.locator("article img").evaluate_all("images => images.map(image => image.alt)")
+        assert all(text and not text.endswith((".png", ".svg")) for text in texts), f"{path.name}: {texts}"
+        assert page.locator("meta[name=description]").get_attribute("content"), path.name
+        first, _, second = page.title().partition(" — ")
+        assert first != second
+    page.close()
 
 
 def cells_of(table: Locator) -> list[list[str]]:

@@ -121,4 +121,4 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence():
 
 
 def test_the_scripts_of_the_pages_are_k3d_s():
-    assert [path.exists() for path in libraries()] == [True, True]
+    assert all(path.exists() for path in libraries())

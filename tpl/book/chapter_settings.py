@@ -213,6 +213,14 @@ class Playground(BaseModel):
     fit_seconds: Annotated[int, Field(ge=1, le=600)]
 
 
+class InThePage(BaseModel):
+    """Chapter 14: what its page holds beside the networks."""
+
+    views: PositiveInt
+    truth_faces: Annotated[int, Field(ge=16, le=20_000)]  # corners are counted in 16 bits
+    directions: PositiveInt
+
+
 class Appendix(BaseModel):
     """Appendix A: trials of one category."""
 
@@ -241,6 +249,7 @@ OF_ONE: Mapping[str, type[BaseModel]] = {
     "11": Photos,
     "12": RealShapes,
     "13": Playground,
+    "14": InThePage,
     "A": Appendix,
 }
 """By the number of the chapter; both what this says of a name and what `OF_ALL` does must hold."""

@@ -23,6 +23,7 @@ import yaml
 
 from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
+from tpl.book.finishing import finish_pages
 from tpl.book.glossary import GLOSSARY, linked, read_terms
 from tpl.book.manifest import SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
@@ -30,6 +31,9 @@ from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
 from tpl.files import write_folder
 from tpl.look.scenes import MIME, libraries
+
+START = "from jupyter_book.cli.main import main; main()"
+"""Jupyter Book's command; it has no `python -m`."""
 
 MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
 API, ARCHITECTURE = "api", "architecture"  # pages of the library: one has a page for each room, one shows the rooms
@@ -52,13 +56,13 @@ def build_site(book: Book, source: Path | None = None) -> Path:
     staged = book.root / "_build" / "site"
     shutil.rmtree(staged, ignore_errors=True)
     scenes = stage(book, source, notebooks, staged)
-    start = "from jupyter_book.cli.main import main; main()"  # it has no `python -m`
-    command = [sys.executable, "-c", start, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
+    command = [sys.executable, "-c", START, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
     result = subprocess.run(command, cwd=book.root, stdout=subprocess.DEVNULL)
     if result.returncode != 0:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
     built = staged / "_build" / "html"
     add_assets(built, scenes)
+    finish_pages(built)
     if broken := broken_links(built):
         raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
     target = book.root / "_build" / "html"
@@ -226,17 +230,24 @@ def _stage_scene(output: Any, source: Path, target: Path) -> None:
     prefix = key.removesuffix(MIME)  # `glue` stores its outputs under a prefix
     scene = data.pop(key)
     scene = json.loads(scene) if isinstance(scene, str) else scene
-    page = source / f"{scene['name']}.html"
+    home = source.parent / scene.get("chapter", source.name)  # a page may be another chapter's
+    page = home / f"{scene['name']}.html"
     if not page.exists():
-        raise BookError(f"the page of scene '{scene['name']}' is not in {source}; run the chapter again")
+        raise BookError(f"the page of scene '{scene['name']}' is not in {home}; run the chapter again")
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copy(page, target)
+    if home == source:
+        for name in (page.name, *scene.get("files", [])):
+            shutil.copy(source / name, target)
     (target / f"{scene['name']}.png").write_bytes(base64.b64decode(data.pop(f"{prefix}image/png")))
     words = html.escape("".join(data[f"{prefix}text/plain"]), quote=True)
-    path = f"{SCENES}/{source.name}/{scene['name']}"
+    path, still = (f"{SCENES}/{folder.name}/{scene['name']}" for folder in (home, source))
+    kind = " tpl-slider" if scene["steps"] > 1 else ""
+    if "files" in scene:  # too much to load unasked
+        largest = max((file.stat().st_size for file in home.glob(f"{scene['name']}_*.js")), default=0)
+        kind = f' tpl-asked" data-megabytes="{largest / 1e6:.1f}'
     data[f"{prefix}text/html"] = (
-        f'<div class="tpl-scene{" tpl-slider" if scene["steps"] > 1 else ""}" style="--panels: {scene["panels"]}">'
-        f'<a href="{path}.html"><img src="{path}.png" alt="{words}" loading="lazy"></a></div>'
+        f'<div class="tpl-scene{kind}" style="--panels: {scene["panels"]}">'
+        f'<a href="{path}.html"><img src="{still}.png" alt="{words}" loading="lazy"></a></div>'
     )
 
 

@@ -31,6 +31,7 @@ FOLDER_VARIABLE = "TPL_SCENES"  # where `tpl run` wants the pages of the chapter
 BARE = (205, 186, 165)  # a mesh without any colour
 CREASE = np.radians(35)  # faces that meet at a sharper angle keep their edge; the others are shaded as one
 LIBRARIES = ("require.js", "standalone.js")  # beside the chapters' folders of pages; both from k3d
+TURNING = Path(__file__).with_name("turning.js")  # beside them, too: how plots are turned
 TILE = 512  # pixels a side of one panel of a poster
 
 
@@ -57,11 +58,11 @@ class Scene:
 
     def __repr__(self) -> str:
         shown = ", ".join(panel.label for panel in self.panels if panel.label)
-        steps = f", {len(self.steps)} steps" if len(self.steps) > 1 else ""
+        steps = f", {len(self.steps)} steps from '{self.steps[0]}' to '{self.steps[-1]}'" if len(self.steps) > 1 else ""
         return f"3D scene '{self.name}'" + (f": {shown}" if shown else "") + steps
 
     def page(self) -> str:
-        """The scene as an HTML page; it wants `LIBRARIES` in the folder above its own."""
+        """The scene as an HTML page; it wants `libraries` in the folder above its own."""
         data = [base64.b64encode(_snapshot(panel, self.camera)).decode() for panel in self.panels]
         panels = "".join(
             f'<div class="panel"><div class="canvas" data-snapshot="{snapshot}"></div>'
@@ -76,6 +77,7 @@ class Scene:
         )
         return (
             PAGE.replace("[NAME]", html.escape(self.name))
+            .replace("[WORDS]", html.escape(repr(self)))
             .replace("[PANELS]", panels)
             .replace("[SLIDER]", slider if last else "")
         )
@@ -170,10 +172,10 @@ def steps_scene(
 
 
 def libraries() -> list[Path]:
-    """The scripts that every page loads, where k3d keeps them."""
+    """The scripts that every page loads: k3d's, where it keeps them, and ours."""
     spec = find_spec("k3d")
     assert spec is not None and spec.submodule_search_locations is not None
-    return [Path(spec.submodule_search_locations[0]) / "static" / library for library in LIBRARIES]
+    return [*(Path(spec.submodule_search_locations[0]) / "static" / library for library in LIBRARIES), TURNING]
 
 
 def _scene(
@@ -353,32 +355,23 @@ datalist { display: none; }
 .hint { position: absolute; right: 8px; bottom: 8px; padding: 2px 10px; border: 1px solid #aaa; border-radius: 1em;
   background: #fffd; color: #333; font: inherit; font-size: 13px; cursor: pointer; }
 body:not(.held) .hint { visibility: hidden; }
+:focus-visible { outline: 3px solid #005baa; outline-offset: -3px; }
 </style>
 <script src="../require.js"></script>
 <script src="../standalone.js"></script>
+<script src="../turning.js"></script>
 </head>
 <body>
-<div class="panels">[PANELS]<button class="hint">turn</button></div>
+<div class="panels" tabindex="0" role="group" aria-label="[WORDS]; arrows turn, + and - zoom, Home goes back">
+[PANELS]<button class="hint">turn</button></div>
 [SLIDER]
 <script>
-if (window !== window.top) {  // within a chapter wheel and finger scroll the page, until the reader asks to turn this
-  const hold = held => document.body.classList.toggle("held", held);
-  hold(true);
-  document.querySelector(".panels").addEventListener("click", () => hold(false));
-  window.addEventListener("blur", () => hold(true));
-}
+const panels = document.querySelector(".panels");
+letScroll(panels);
 const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
 require(["k3d"], k3d => Promise.all(Array.from(document.querySelectorAll(".canvas"), canvas =>
   k3d.CreateK3DAndLoadBinarySnapshot(bytes(canvas.dataset.snapshot).buffer, canvas))).then(plots => {
-  let turning = false;  // one plot turns the others; their echo turns nobody
-  for (const plot of plots) {
-    plot.on(plot.events.CAMERA_CHANGE, camera => {
-      if (turning) return;
-      turning = true;
-      for (const other of plots) if (other !== plot) { other.setCamera(camera); other.render(); }
-      turning = false;
-    });
-  }
+  turnTogether(plots);
   const slider = document.querySelector("input"), labels = document.querySelectorAll("option");
   if (slider) slider.addEventListener("input", () => {
     document.querySelector("output").textContent = labels[slider.value].textContent;
@@ -390,7 +383,10 @@ require(["k3d"], k3d => Promise.all(Array.from(document.querySelectorAll(".canva
       plot.render();
     }
   });
-  setTimeout(() => { document.body.dataset.drawn = "yes"; }, 200);  // k3d sets its camera 10 ms after loading
+  setTimeout(() => {  // k3d sets its camera 10 ms after loading
+    turnByKeys(panels, plots);
+    document.body.dataset.drawn = "yes";
+  }, 200);
 }));
 </script>
 </body>

@@ -1,0 +1,141 @@
+;; The arithmetic of the networks in the page, four numbers at a time (WebAssembly SIMD). All else is reconstruction.js.
+;; Addresses and strides are in bytes, numbers are 32-bit floats, matrices lie row by row.
+(module
+  (memory (export "memory") 1)
+
+  ;; C = A B + bias, of `rows` x `inner` and `inner` x `columns`; with `relu`, what is below zero becomes zero.
+  ;; Rows are taken in fours and columns in eights, so there must be as many: a tile of C is eight registers, and each
+  ;; number that is read of A and B enters into eight and four products.
+  (func (export "product")
+    (param $a i32) (param $a_stride i32) (param $b i32) (param $bias i32) (param $c i32) (param $c_stride i32)
+    (param $rows i32) (param $inner i32) (param $columns i32) (param $relu i32)
+    (local $b_stride i32) (local $column i32) (local $row i32) (local $k i32)
+    (local $a0 i32) (local $a1 i32) (local $a2 i32) (local $a3 i32) (local $at i32)
+    (local $left v128) (local $right v128) (local $scale v128) (local $floor v128)
+    (local $c00 v128) (local $c01 v128) (local $c10 v128) (local $c11 v128)
+    (local $c20 v128) (local $c21 v128) (local $c30 v128) (local $c31 v128)
+    (local.set $b_stride (i32.shl (local.get $columns) (i32.const 2)))
+    (local.set $floor (f32x4.splat (select (f32.const 0) (f32.const -inf) (local.get $relu))))
+    (loop $next_columns
+      (local.set $row (i32.const 0))
+      (loop $next_rows
+        (local.set $a0 (i32.add (local.get $a) (i32.mul (local.get $row) (local.get $a_stride))))
+        (local.set $a1 (i32.add (local.get $a0) (local.get $a_stride)))
+        (local.set $a2 (i32.add (local.get $a1) (local.get $a_stride)))
+        (local.set $a3 (i32.add (local.get $a2) (local.get $a_stride)))
+        (local.set $at (i32.add (local.get $bias) (i32.shl (local.get $column) (i32.const 2))))
+        (local.set $c00 (v128.load (local.get $at)))
+        (local.set $c01 (v128.load offset=16 (local.get $at)))
+        (local.set $c10 (local.get $c00)) (local.set $c11 (local.get $c01))
+        (local.set $c20 (local.get $c00)) (local.set $c21 (local.get $c01))
+        (local.set $c30 (local.get $c00)) (local.set $c31 (local.get $c01))
+        (local.set $at (i32.add (local.get $b) (i32.shl (local.get $column) (i32.const 2))))
+        (local.set $k (local.get $inner))
+        (loop $next_k
+          (local.set $left (v128.load (local.get $at)))
+          (local.set $right (v128.load offset=16 (local.get $at)))
+          (local.set $scale (v128.load32_splat (local.get $a0)))
+          (local.set $c00 (f32x4.add (local.get $c00) (f32x4.mul (local.get $scale) (local.get $left))))
+          (local.set $c01 (f32x4.add (local.get $c01) (f32x4.mul (local.get $scale) (local.get $right))))
+          (local.set $scale (v128.load32_splat (local.get $a1)))
+          (local.set $c10 (f32x4.add (local.get $c10) (f32x4.mul (local.get $scale) (local.get $left))))
+          (local.set $c11 (f32x4.add (local.get $c11) (f32x4.mul (local.get $scale) (local.get $right))))
+          (local.set $scale (v128.load32_splat (local.get $a2)))
+          (local.set $c20 (f32x4.add (local.get $c20) (f32x4.mul (local.get $scale) (local.get $left))))
+          (local.set $c21 (f32x4.add (local.get $c21) (f32x4.mul (local.get $scale) (local.get $right))))
+          (local.set $scale (v128.load32_splat (local.get $a3)))
+          (local.set $c30 (f32x4.add (local.get $c30) (f32x4.mul (local.get $scale) (local.get $left))))
+          (local.set $c31 (f32x4.add (local.get $c31) (f32x4.mul (local.get $scale) (local.get $right))))
+          (local.set $at (i32.add (local.get $at) (local.get $b_stride)))
+          (local.set $a0 (i32.add (local.get $a0) (i32.const 4)))
+          (local.set $a1 (i32.add (local.get $a1) (i32.const 4)))
+          (local.set $a2 (i32.add (local.get $a2) (i32.const 4)))
+          (local.set $a3 (i32.add (local.get $a3) (i32.const 4)))
+          (br_if $next_k (local.tee $k (i32.sub (local.get $k) (i32.const 1)))))
+        (local.set $at (i32.add
+          (i32.add (local.get $c) (i32.mul (local.get $row) (local.get $c_stride)))
+          (i32.shl (local.get $column) (i32.const 2))))
+        (v128.store (local.get $at) (f32x4.max (local.get $c00) (local.get $floor)))
+        (v128.store offset=16 (local.get $at) (f32x4.max (local.get $c01) (local.get $floor)))
+        (local.set $at (i32.add (local.get $at) (local.get $c_stride)))
+        (v128.store (local.get $at) (f32x4.max (local.get $c10) (local.get $floor)))
+        (v128.store offset=16 (local.get $at) (f32x4.max (local.get $c11) (local.get $floor)))
+        (local.set $at (i32.add (local.get $at) (local.get $c_stride)))
+        (v128.store (local.get $at) (f32x4.max (local.get $c20) (local.get $floor)))
+        (v128.store offset=16 (local.get $at) (f32x4.max (local.get $c21) (local.get $floor)))
+        (local.set $at (i32.add (local.get $at) (local.get $c_stride)))
+        (v128.store (local.get $at) (f32x4.max (local.get $c30) (local.get $floor)))
+        (v128.store offset=16 (local.get $at) (f32x4.max (local.get $c31) (local.get $floor)))
+        (br_if $next_rows (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 4))) (local.get $rows))))
+      (br_if $next_columns
+        (i32.lt_u (local.tee $column (i32.add (local.get $column) (i32.const 8))) (local.get $columns)))))
+
+  ;; tanh(x), to a few parts in ten million: a fraction of two polynomials in x^2 (the one of Eigen's ptanh). Their
+  ;; numbers are read from memory: an engine writes a constant of 16 bytes as four instructions.
+  (data (i32.const 0) (f32 -7.90531110 7.90531110 0.5))
+  (data (i32.const 16) (f32 -2.76076847742355e-16 2.00018790482477e-13 -8.60467152213735e-11 5.12229709037114e-08
+    1.48572235717979e-05 6.37261928875436e-04 4.89352455891786e-03))
+  (data (i32.const 48) (f32 1.19825839466702e-06 1.18534705686654e-04 2.26843463243900e-03 4.89352518554385e-03))
+
+  (func $tanh (param $x v128) (result v128)
+    (local $square v128) (local $above v128) (local $below v128)
+    (local.set $x (f32x4.max (v128.load32_splat (i32.const 0))
+      (f32x4.min (v128.load32_splat offset=4 (i32.const 0)) (local.get $x))))
+    (local.set $square (f32x4.mul (local.get $x) (local.get $x)))
+    (local.set $above (v128.load32_splat offset=16 (i32.const 0)))
+    (local.set $above (f32x4.add (f32x4.mul (local.get $above) (local.get $square))
+      (v128.load32_splat offset=20 (i32.const 0))))
+    (local.set $above (f32x4.add (f32x4.mul (local.get $above) (local.get $square))
+      (v128.load32_splat offset=24 (i32.const 0))))
+    (local.set $above (f32x4.add (f32x4.mul (local.get $above) (local.get $square))
+      (v128.load32_splat offset=28 (i32.const 0))))
+    (local.set $above (f32x4.add (f32x4.mul (local.get $above) (local.get $square))
+      (v128.load32_splat offset=32 (i32.const 0))))
+    (local.set $above (f32x4.add (f32x4.mul (local.get $above) (local.get $square))
+      (v128.load32_splat offset=36 (i32.const 0))))
+    (local.set $above (f32x4.add (f32x4.mul (local.get $above) (local.get $square))
+      (v128.load32_splat offset=40 (i32.const 0))))
+    (local.set $below (v128.load32_splat offset=48 (i32.const 0)))
+    (local.set $below (f32x4.add (f32x4.mul (local.get $below) (local.get $square))
+      (v128.load32_splat offset=52 (i32.const 0))))
+    (local.set $below (f32x4.add (f32x4.mul (local.get $below) (local.get $square))
+      (v128.load32_splat offset=56 (i32.const 0))))
+    (local.set $below (f32x4.add (f32x4.mul (local.get $below) (local.get $square))
+      (v128.load32_splat offset=60 (i32.const 0))))
+    (f32x4.div (f32x4.mul (local.get $x) (local.get $above)) (local.get $below)))
+
+  (func $sigmoid (param $x v128) (result v128)
+    (f32x4.add (v128.load32_splat offset=8 (i32.const 0))
+      (f32x4.mul (v128.load32_splat offset=8 (i32.const 0))
+        (call $tanh (f32x4.mul (local.get $x) (v128.load32_splat offset=8 (i32.const 0)))))))
+
+  ;; What an LSTM's cell makes of its gates (input, forget, candidate, output, each `size` wide): the cell's memory
+  ;; becomes forget * memory + input * candidate, and the state output * tanh(memory).
+  (func (export "advance")
+    (param $gates i32) (param $memory i32) (param $state i32) (param $state_stride i32) (param $rows i32)
+    (param $size i32)
+    (local $wide i32) (local $j i32) (local $gate i32) (local $place i32) (local $cell v128)
+    (local.set $wide (i32.shl (local.get $size) (i32.const 2)))
+    (loop $next_row
+      (local.set $j (i32.const 0))
+      (local.set $gate (local.get $gates))
+      (local.set $place (local.get $state))
+      (loop $next_four
+        (local.set $cell (f32x4.add
+          (f32x4.mul
+            (call $sigmoid (v128.load (i32.add (local.get $gate) (local.get $wide))))
+            (v128.load (local.get $memory)))
+          (f32x4.mul
+            (call $sigmoid (v128.load (local.get $gate)))
+            (call $tanh (v128.load (i32.add (local.get $gate) (i32.shl (local.get $wide) (i32.const 1))))))))
+        (v128.store (local.get $memory) (local.get $cell))
+        (v128.store (local.get $place) (f32x4.mul
+          (call $sigmoid (v128.load (i32.add (local.get $gate) (i32.mul (local.get $wide) (i32.const 3)))))
+          (call $tanh (local.get $cell))))
+        (local.set $gate (i32.add (local.get $gate) (i32.const 16)))
+        (local.set $memory (i32.add (local.get $memory) (i32.const 16)))
+        (local.set $place (i32.add (local.get $place) (i32.const 16)))
+        (br_if $next_four (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 16))) (local.get $wide))))
+      (local.set $gates (i32.add (local.get $gates) (i32.shl (local.get $wide) (i32.const 2))))
+      (local.set $state (i32.add (local.get $state) (local.get $state_stride)))
+      (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1)))))))
