@@ -104,7 +104,7 @@ def test_free_space_tells_what_is_not_there():
     seen = bare(Observation(wall), (0.0, 0.0, -50.0))
     config = CompletionConfig(prior=1e-5, steps=150, points=600, free_share=0.8, starts=1)
     found = complete(beam, [seen], torch.tensor([0.35, 0.45, 0.55]).log()[:, None], [UNIT], config)
-    assert 0.1 < float(found.codes.exp()) < 0.24
+    assert 0.1 < float(found.codes.exp()) < 0.28  # from 0.35 and more
 
 
 def test_place_and_size_of_points_in_a_frame_of_their_own():
