@@ -1,17 +1,23 @@
 """A picture file of any kind as upright bytes with alpha, or one sentence that says why not."""
 
-import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from tpl.border import border
 from tpl.errors import PlainError
+from tpl.gate import open_picture, open_regular
 
 SMALLEST = 16
 """Pixels a side of the smallest picture that is taken; fewer show no shape."""
+
+LONGEST = 32
+"""Times its shorter side that a picture may be long: nothing that we know the shape of is a thinner strip."""
+
+MOST_PIXELS = 2**31
+"""Of a file that is opened to see how large it is; `Image.MAX_IMAGE_PIXELS` is what is decoded."""
 
 PictureLike = Path | str | Image.Image | np.ndarray
 """What is taken for a picture: a file, an image of Pillow, or uint8 of (height, width), (..., 3) or (..., 4)."""
@@ -30,26 +36,32 @@ def load_photo(picture: PictureLike) -> UInt8[np.ndarray, "height width 4"]:
         picture: A file in any format that Pillow reads, or a picture in memory; it is left as it is.
 
     Raises:
-        ImageError: The file is missing, broken, animated or too large, or the picture too small.
+        ImageError: The file is missing, broken, animated, a strip or too large, or the picture too small.
     """
     if isinstance(picture, np.ndarray):
         return _large_enough(_from_array(picture), "the picture")
     name = "the picture" if isinstance(picture, Image.Image) else str(picture)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if isinstance(picture, Image.Image):
-                return _large_enough(_as_rgba(picture, name), name)
-            with Image.open(picture) as file:
-                return _large_enough(_as_rgba(file, name), name)
-    except ImageError:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        most = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise ImageError(f"{name} has more than {most} million pixels: shrink it first") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{name} cannot be read as an image ({reason}): give a PNG or JPEG file") from error
+    with border(name, "give a PNG or JPEG file", ImageError, " as an image"):
+        if isinstance(picture, Image.Image):
+            return _large_enough(_as_rgba(picture, name), name)
+        try:
+            with open_regular(picture) as opened, open_picture(opened, MOST_PIXELS) as file:
+                return _large_enough(_as_rgba(_sized(file, name), name), name)
+        except Image.DecompressionBombError as error:  # Pillow's own limit, before it tells the size
+            raise ImageError(_too_many(name)) from error
+
+
+def _sized(file: Image.Image, name: str) -> Image.Image:
+    """Gives a picture back whose pixels can be decoded: they are not yet."""
+    if file.width * file.height > (Image.MAX_IMAGE_PIXELS or MOST_PIXELS):
+        raise ImageError(_too_many(name))
+    _shaped(file.width, file.height, name)
+    return file
+
+
+def _too_many(name: str) -> str:
+    most = (Image.MAX_IMAGE_PIXELS or MOST_PIXELS) // 1_000_000
+    return f"{name} has more than {most} million pixels: shrink it first"
 
 
 def _as_rgba(file: Image.Image, name: str) -> UInt8[np.ndarray, "height width 4"]:
@@ -82,6 +94,13 @@ def _from_array(array: np.ndarray) -> UInt8[np.ndarray, "height width 4"]:
 
 def _large_enough(picture: UInt8[np.ndarray, "height width 4"], name: str) -> UInt8[np.ndarray, "height width 4"]:
     height, width, _ = picture.shape
-    if min(height, width) < SMALLEST:
-        raise ImageError(f"{name} is {width} x {height} pixels: it must have at least {SMALLEST} a side")
+    _shaped(width, height, name)
     return picture
+
+
+def _shaped(width: int, height: int, name: str) -> None:
+    shorter, longer = sorted((width, height))
+    if shorter < SMALLEST:
+        raise ImageError(f"{name} is {width} x {height} pixels: it must have at least {SMALLEST} a side")
+    if longer > LONGEST * shorter:
+        raise ImageError(f"{name} is a strip of {width} x {height} pixels: cut it to the object")
