@@ -27,6 +27,7 @@ from tpl.book.commands import (
 )
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
+from tpl.border import is_memory, last_words
 from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_collection, open_collection
 from tpl.dataset.prepare import PrepareConfig
@@ -38,6 +39,7 @@ from tpl.meshes import check_writable, write_mesh
 from tpl.reporting import reported
 from tpl.settings import Preset, validated
 from tpl.shapes import SourceOptions
+from tpl.shapes.folder import remarks
 from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
 from tpl.workbench.commands import lab
@@ -97,6 +99,13 @@ def prepare(
     for status, shape_id, reason in zip(report["status"], report["shape_id"], report["reason"], strict=True):
         if reason:
             print(f"{status}: {shape_id}: {reason}")
+    if "note" in report:
+        noted = report[report["note"].notna()]
+        print(
+            *(f"note: {shape_id}: {note}" for shape_id, note in zip(noted.shape_id, noted.note, strict=True)), sep="\n"
+        )
+    if "folder" in config.source.split("+"):
+        print(*remarks(config), sep="\n")
     print(f"a row a shape: {folder / 'report.csv'}")
     if not {"made", "kept"} & set(report["status"]):
         raise StoreError(f"none of {len(report)} shapes can be used; {folder / 'report.csv'} says why of each")
@@ -367,7 +376,11 @@ def main() -> None:
         print(f"tpl: {error}", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL)
     except (ValueError, OSError) as error:
-        sys.exit(f"tpl: {error}")
+        sys.exit(f"tpl: {' '.join(str(error).split())}")
+    except Exception as error:
+        if is_memory(error):
+            sys.exit("tpl: this needs more memory than there is: ask for less; what was finished is kept")
+        sys.exit(f"tpl: {last_words(error)}")
     except KeyboardInterrupt:
         sys.exit("tpl: interrupted; what was finished is kept, and the same command goes on from there")
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,10 +40,19 @@ def border(what: object, remedy: str, kind: type[PlainError] = PlainError, read_
         yield
     except PlainError:
         raise
-    except MemoryError as error:
-        raise kind(f"{what} needs more memory than there is: {remedy}") from error
     except Exception as error:
+        if is_memory(error):
+            raise kind(f"{what} needs more memory than there is: {remedy}") from error
         raise kind(f"{what} cannot be read{read_as} ({reason(error)}): {remedy}") from error
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is at its end, as torch and OpenCV do in words of their own."""
+    told = str(error)
+    words = ("can't allocate memory", "Insufficient memory", "Failed to allocate")
+    return (
+        isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or any(word in told for word in words)
+    )
 
 
 def reason(error: BaseException) -> str:
@@ -56,10 +67,25 @@ def reason(error: BaseException) -> str:
     return text if len(text) <= REASON else f"{text[:REASON]}..."
 
 
+def last_words(error: BaseException) -> str:
+    """One sentence about an error that nobody foresaw, after its traceback was written to a file of its own."""
+    text = "".join(traceback.format_exception(error))
+    said = f"{type(error).__name__}, which nobody foresaw ({reason(error)})"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="tpl-", suffix=".log", delete=False, encoding="utf-8") as file:
+            file.write(text)
+    except OSError:  # nowhere to write to
+        return f"{said}:\n{text}"
+    return f"{said}: the details are in {file.name}"
+
+
 def read_json(file: Path, remedy: str, kind: type[PlainError] = PlainError) -> dict[str, Any]:
     """The object that a JSON file holds; raises as `border` where it is missing, broken, or no object."""
     with border(file, remedy, kind):
-        found = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not valid JSON: {error}") from error
         if not isinstance(found, dict):
             raise TypeError(f"it holds {found!r:.40}, not names with values")
     return found
