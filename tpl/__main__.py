@@ -33,6 +33,7 @@ from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_colle
 from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
+from tpl.doctor import doctor
 from tpl.errors import OutOfTime, check_time
 from tpl.files import beside, check_file, write_file
 from tpl.meshes import check_writable, write_mesh
@@ -360,6 +361,7 @@ COMMANDS = {
     "pair": pair_chapters,
     "publish": publish_run,
     "networks": networks,
+    "doctor": doctor,
 }
 
 
