@@ -181,6 +181,7 @@ KINDS: list[Kind] = [
     ),
     mesh_kind("a.ac", lambda: AC3D),
     mesh_kind("a.3ds", made_3ds),
+    mesh_kind("a.dae", lambda: trimesh.exchange.dae.export_collada(BOX)),
     mesh_kind("a.zip", zipped),
     mesh_kind("a.gltf", gltf, {"a.bin": glb_binary()}),
     Kind("a.bin", glb_binary, lambda path: load_mesh(path.with_suffix(".gltf")), {"a.gltf": gltf()}),

@@ -25,6 +25,10 @@ class OutputError(PlainError):
     """Something else stands where a file or a folder is to be written; the message names it and the remedy."""
 
 
+class UnwritableError(OutputError, OSError):
+    """The disk is full, or the place is not ours to write to; what was there stays."""
+
+
 FULL, DENIED = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -89,13 +93,13 @@ def _beside(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
             yield Path(folder) / path.name
     except Exception as error:  # a full disk has as many names as there are writers
-        if getattr(error, "errno", None) in FULL or "No space left on device" in str(error):
-            raise OutputError(
-                f"{path} cannot be written, as its disk is full: free some space and start again"
-            ) from error
-        if getattr(error, "errno", None) in DENIED:
+        number = getattr(error, "errno", None)
+        if number in FULL or "No space left on device" in str(error):
+            told = "No space left on device"
+            raise UnwritableError(f"{path} cannot be written ({told}): free some space and start again") from error
+        if number in DENIED:
             told = getattr(error, "strerror", error)
-            raise OutputError(f"{path} cannot be written ({told}): choose another folder, or ask for access") from error
+            raise UnwritableError(f"{path} cannot be written ({told}): choose another folder") from error
         raise
 
 

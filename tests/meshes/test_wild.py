@@ -223,6 +223,16 @@ def test_colours_that_are_no_numbers_cost_themselves_alone(tmp_path):
     assert load_mesh(tmp_path / "a.obj").volume == pytest.approx(6)
 
 
+def test_collada_is_read_without_entities(tmp_path):
+    dae = trimesh.exchange.dae.export_collada(BOX)
+    (tmp_path / "a.dae").write_bytes(dae)
+    assert load_mesh(tmp_path / "a.dae").bounds.tolist() == BOX.bounds.tolist()
+    laughs = b'<!DOCTYPE lolz [<!ENTITY a "' + 99 * b"ha" + b'"><!ENTITY b "&a;&a;">]>'
+    (tmp_path / "a.dae").write_bytes(dae.replace(b"<COLLADA", laughs + b"<COLLADA", 1))
+    with pytest.raises(MeshError, match="defines entities"):
+        load_mesh(tmp_path / "a.dae")
+
+
 def test_what_a_mesh_names_must_lie_within_its_fence(tmp_path):
     folder = tmp_path / "one" / "two"
     folder.mkdir(parents=True)

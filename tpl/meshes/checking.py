@@ -53,7 +53,7 @@ def checked(file: BufferedIOBase, kind: str) -> BufferedIOBase:
     found = next((name for start, name in SIGNATURES.items() if head.startswith(start)), "")
     if found and found != kind.upper() and not (kind == "ac" and found == "AC3D"):
         raise ClaimError(f"its bytes are not {kind.upper()}, but {found}; give it the ending of what it is")
-    check = {"glb": _glb, "ply": _ply, "stl": _stl, "off": _off, "obj": _obj}.get(kind)
+    check = {"glb": _glb, "ply": _ply, "stl": _stl, "off": _off, "obj": _obj, "dae": _dae}.get(kind)
     return check(file, size) if check else file
 
 
@@ -159,6 +159,15 @@ def _obj(file: BufferedIOBase, size: int) -> BufferedIOBase:
         raise ClaimError(f"has a face with a number that is none ({told}), so it is damaged; export it again")
     if re.search(rb"^f[ \t].*-\d", text, re.MULTILINE):
         text = _counted_from_the_start(text)
+    return io.BytesIO(text)
+
+
+def _dae(file: BufferedIOBase, size: int) -> BufferedIOBase:
+    text = _text(file)
+    if not text.lstrip().startswith(b"<"):  # the reader would unpack an archive
+        raise ClaimError("is no XML; export it again")
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities grow without an end, or fetch what they name
+        raise ClaimError("defines entities, as no program does; export it again")
     return io.BytesIO(text)
 
 
