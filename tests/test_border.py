@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from tpl.__main__ import COMMANDS, main
 from tpl.border import border, last_words, read_json, read_model
 from tpl.errors import PlainError
 
@@ -83,3 +84,39 @@ def test_the_last_words_keep_the_traceback(tmp_path, monkeypatch):
 
 def test_trimesh_says_nothing_beside_us():
     assert not logging.getLogger("trimesh").isEnabledFor(logging.ERROR)
+
+
+@pytest.mark.parametrize("option", ["--data", "--runs", "-o"])
+def test_an_empty_name_is_no_folder(monkeypatch, option):
+    for given in ([option, ""], [f"{option}="]):
+        monkeypatch.setattr("sys.argv", ["tpl", "prepare", *given])
+        with pytest.raises(SystemExit, match=f"tpl: {option} is given no name"):
+            main()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("lost"), "tpl: KeyError, which nobody foresaw .'lost'.: the details are in .*tpl-.*log$"),
+        (MemoryError(), "tpl: this needs more memory than there is: ask for less; what was finished is kept$"),
+        (OurError("of ours"), "^tpl: of ours$"),
+        (OSError(28, "No space left on device", "a.npz"), "^tpl: .*No space left on device: 'a.npz'$"),
+    ],
+)
+def test_a_command_ends_in_one_sentence_whatever_happens(monkeypatch, tmp_path, error, told):
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setitem(COMMANDS, "doctor", fail)
+    monkeypatch.setattr("sys.argv", ["tpl", "doctor"])
+    with pytest.raises(SystemExit, match=told):
+        main()
+
+
+def test_pydantic_s_lines_are_one_without_an_address(monkeypatch):
+    monkeypatch.setitem(COMMANDS, "doctor", lambda: Told.model_validate({"steps": 0.5}))
+    monkeypatch.setattr("sys.argv", ["tpl", "doctor"])
+    with pytest.raises(SystemExit, match="^tpl: steps: Input should be a valid integer[^\n]*$") as error:
+        main()
+    assert "http" not in str(error.value)

@@ -67,6 +67,11 @@ def reason(error: BaseException) -> str:
     return text if len(text) <= REASON else f"{text[:REASON]}..."
 
 
+def in_a_line(error: BaseException) -> str:
+    """What an error says in one line; of a configuration that pydantic refuses without the address of its manual."""
+    return reason(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+
+
 def last_words(error: BaseException) -> str:
     """One sentence about an error that nobody foresaw, after its traceback was written to a file of its own."""
     text = "".join(traceback.format_exception(error))
