@@ -60,6 +60,8 @@ def load_mesh(path: str | Path, drop: Collection[str] = (), fence: Path | None =
         warnings.simplefilter("ignore")  # a reader's complaints about oddities that do no harm
         try:
             parts = [part for part in _parts(checked(file, kind), kind, files, drop, notes) if len(part.faces)]
+            if any(part.vertices.shape[1:] != (3,) or part.faces.shape[1:] != (3,) for part in parts):
+                raise ClaimError("has vertices of more or fewer than three numbers; export it again")
             colors = [_face_colors(part) for part in parts]
         except (ClaimError, GateError) as error:
             raise MeshError(f"{path}: {error}") from error

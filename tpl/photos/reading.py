@@ -1,5 +1,6 @@
 """A picture file of any kind as upright bytes with alpha, or one sentence that says why not."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,8 @@ def load_photo(picture: PictureLike) -> UInt8[np.ndarray, "height width 4"]:
     if isinstance(picture, np.ndarray):
         return _large_enough(_from_array(picture), "the picture")
     name = "the picture" if isinstance(picture, Image.Image) else str(picture)
-    with border(name, "give a PNG or JPEG file", ImageError, " as an image"):
+    with border(name, "give a PNG or JPEG file", ImageError, " as an image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's complaints about tags that do no harm
         if isinstance(picture, Image.Image):
             return _large_enough(_as_rgba(picture, name), name)
         try:
