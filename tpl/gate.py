@@ -170,7 +170,7 @@ def open_picture(file: BufferedIOBase, most: int) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our budget says what is too large
         try:
-            image = Image.open(file, formats=[kind for kind in PICTURES if kind in Image.OPEN])
+            image = Image.open(file, formats=[kind for kind in PICTURES if kind in Image.OPEN])  # pyright: ignore[reportArgumentType]
         except UnidentifiedImageError as error:
             raise UnidentifiedImageError("its bytes are no picture of a kind that is read") from error
     if image.width * image.height > most:

@@ -118,7 +118,7 @@ def _check_claims(header: dict[str, Any], buffers: list[bytes], size: int) -> No
     empty = sum(_count(each) for each in accessors if "bufferView" not in each)
     if empty > max(size, 100_000):  # such values need no bytes: they are all zero, and memory is reserved for them
         raise ClaimError(f"claims {empty:,} values that it does not hold; export it again")
-    held = sum(_count(each) * WIDTHS.get(each.get("type"), 1) for each in accessors)
+    held = sum(_count(each) * WIDTHS.get(str(each.get("type")), 1) for each in accessors)
     cut = sum(int(view["byteLength"]) for view in views)
     if max(8 * held, cut) > 4 * LARGEST:
         raise ClaimError(f"shares {sum(map(len, buffers)):,} bytes among {cut:,} claimed; export it again")
