@@ -14,7 +14,7 @@ from tpl.book.structure import FLOORS, arrows, doors, modules, room
 
 ROOT = Path(__file__).parents[1]
 
-LIMITS = {"longest function": 60, "lines": 41_000, "import lines of chapters": 210}
+LIMITS = {"longest function": 60, "lines": 45_000, "import lines of chapters": 210}
 """The most that each number may be. Lower one when it has fallen; lines rise with what the book can do, and for no
 other reason: the last time by the workbench, the playground, and runs that can be asked."""
 

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -16,7 +17,7 @@ import torch
 from PIL import Image
 
 from tpl.__main__ import main
-from tpl.files import RUN, BusyError, OutputError, alone_in, write_file, write_folder
+from tpl.files import RUN, BusyError, OutputError, UnwritableError, alone_in, write_file, write_folder
 
 
 def fill(folder):
@@ -63,6 +64,26 @@ def test_a_command_told_to_write_where_a_folder_is_refuses_and_touches_nothing(
         main()
     assert sorted(tmp_path.rglob("*")) == before
     assert contents(tmp_path / target) == {"thesis.txt": "years"}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device.: free some space"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "No space left on device.: free some space"),
+        (PermissionError(13, "Permission denied"), "Permission denied.: choose another folder"),
+    ],
+)
+def test_a_full_disk_or_a_foreign_folder_is_one_sentence_and_what_was_there_stays(tmp_path, error, told):
+    (tmp_path / "a").write_text("old")
+
+    def fail(partial: Path) -> None:
+        partial.write_text("half")
+        raise error
+
+    with pytest.raises(UnwritableError, match=f"a cannot be written .{told}"):
+        write_file(tmp_path / "a", fail)
+    assert (tmp_path / "a").read_text() == "old" and os.listdir(tmp_path) == ["a"]
 
 
 def test_a_file_never_replaces_a_folder_nor_a_link_to_one(tmp_path, kept):

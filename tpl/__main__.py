@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -27,18 +28,21 @@ from tpl.book.commands import (
 )
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
+from tpl.border import in_a_line, is_memory, last_words
 from tpl.completion.commands import complete
 from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_collection, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
+from tpl.doctor import doctor
 from tpl.errors import OutOfTime, check_time
 from tpl.files import beside, check_file, write_file
 from tpl.meshes import check_writable, write_mesh
 from tpl.reporting import reported
-from tpl.settings import Preset, validated
+from tpl.settings import Preset, SettingsError, validated
 from tpl.shapes import SourceOptions
+from tpl.shapes.folder import remarks
 from tpl.shapes.shape import categories_of, check_category
 from tpl.shapes.splits import DEFAULT_FOLDER, fetch_splits
 from tpl.weights.commands import weights
@@ -99,6 +103,13 @@ def prepare(
     for status, shape_id, reason in zip(report["status"], report["shape_id"], report["reason"], strict=True):
         if reason:
             print(f"{status}: {shape_id}: {reason}")
+    if "note" in report:
+        noted = report[report["note"].notna()]
+        print(
+            *(f"note: {shape_id}: {note}" for shape_id, note in zip(noted.shape_id, noted.note, strict=True)), sep="\n"
+        )
+    if "folder" in config.source.split("+"):
+        print(*remarks(config), sep="\n")
     print(f"a row a shape: {folder / 'report.csv'}")
     if not {"made", "kept"} & set(report["status"]):
         raise StoreError(f"none of {len(report)} shapes can be used; {folder / 'report.csv'} says why of each")
@@ -339,6 +350,14 @@ def _asked_profile(arguments: list[str]) -> str:
     return parser.parse_known_args(arguments)[0].profile or DEFAULT_PROFILE
 
 
+def _refuse_no_name(arguments: list[str]) -> None:
+    """An empty name of a folder would mean the one that the command is run in."""
+    places = ("--data", "--runs", "--output", "-o", "--preview", "--mask")
+    for option, value in itertools.pairwise([*(part for each in arguments for part in each.split("=", 1)), "-"]):
+        if option in places and not value:
+            raise SettingsError(f"{option} is given no name; name it, or leave {option} out for the usual one")
+
+
 COMMANDS = {
     "fetch": fetch,
     "prepare": prepare,
@@ -355,6 +374,7 @@ COMMANDS = {
     "pair": pair_chapters,
     "publish": publish_run,
     "networks": networks,
+    "doctor": doctor,
 }
 
 
@@ -362,6 +382,7 @@ def main() -> None:
     """Entry point of `tpl`: a wrong input ends in one sentence and exit status 1."""
     try:
         commands = dict(COMMANDS)
+        _refuse_no_name(sys.argv[1:])
         if sys.argv[1:2] == ["run"] and (told := help_of_chapters(sys.argv[2:])):
             return print(told)
         if sys.argv[1:2] == ["prepare"]:
@@ -371,7 +392,11 @@ def main() -> None:
         print(f"tpl: {error}", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL)
     except (ValueError, OSError) as error:
-        sys.exit(f"tpl: {error}")
+        sys.exit(f"tpl: {in_a_line(error)}")
+    except Exception as error:
+        if is_memory(error):
+            sys.exit("tpl: this needs more memory than there is: ask for less; what was finished is kept")
+        sys.exit(f"tpl: {last_words(error)}")
     except KeyboardInterrupt:
         sys.exit("tpl: interrupted; what was finished is kept, and the same command goes on from there")
 

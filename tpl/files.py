@@ -1,5 +1,6 @@
 """Files and folders that are whole and on disk or not there, and large ones in parts that travel."""
 
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,13 @@ from tpl.errors import PlainError
 
 class OutputError(PlainError):
     """Something else stands where a file or a folder is to be written; the message names it and the remedy."""
+
+
+class UnwritableError(OutputError, OSError):
+    """The disk is full, or the place is not ours to write to; what was there stays."""
+
+
+FULL, DENIED = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_file(path: Path, write: Callable[[Path], Any]) -> None:
@@ -80,9 +88,19 @@ def check_file(path: Path) -> Path:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A place of the same name on the same disk; what is left there goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        yield Path(folder) / path.name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+            yield Path(folder) / path.name
+    except Exception as error:  # a full disk has as many names as there are writers
+        number = getattr(error, "errno", None)
+        if number in FULL or "No space left on device" in str(error):
+            told = "No space left on device"
+            raise UnwritableError(f"{path} cannot be written ({told}): free some space and start again") from error
+        if number in DENIED:
+            told = getattr(error, "strerror", error)
+            raise UnwritableError(f"{path} cannot be written ({told}): choose another folder") from error
+        raise
 
 
 def _settle(path: Path) -> None:

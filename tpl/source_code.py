@@ -11,8 +11,8 @@ from typing import Any
 
 PACKAGE: Traversable = files("tpl")
 
-GROUND = ("tpl.errors", "tpl.files", "tpl.settings", "tpl.provenance", "tpl.source_code")
-"""What no number comes from: how errors are said, files written, settings read."""
+GROUND = ("tpl.errors", "tpl.border", "tpl.gate", "tpl.files", "tpl.settings", "tpl.provenance", "tpl.source_code")
+"""What no number comes from: how errors are said, files let in and written, settings read."""
 
 SHAPE_MAKERS = ("tpl.shapes", "tpl.rendering", "tpl.dataset.prepare", "tpl.dataset.collection")
 """What makes prepared shapes: what is computed of these depends on their fingerprint, not on this code."""

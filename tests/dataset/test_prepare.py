@@ -13,7 +13,7 @@ from PIL import Image
 
 from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.dataset.collection import Collection, CollectionConfig, open_collection, options_of
-from tpl.dataset.prepare import PrepareConfig, cross_pool, prepare, prepare_shape
+from tpl.dataset.prepare import SAME_FILES, PrepareConfig, cross_pool, is_current, prepare, prepare_shape
 from tpl.dataset.store import Store, StoreError, check_space
 from tpl.files import RUN, BusyError
 from tpl.geometry.primitives import sphere
@@ -193,6 +193,40 @@ def test_a_shape_without_its_record_is_not_prepared(tmp_path):
     with pytest.raises(StoreError, match="1 of 1 shapes are not prepared.*ball-0.*chapter 01"):
         store.fingerprint(BALLS[:1])
     assert prepare_shape(BALLS[0], store, SMALL)["status"] == "made"
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "null", '{"config": {}, "version": "this", "card": {}}', '{"config": 3}'])
+def test_a_record_that_says_nothing_is_none(tmp_path, text):
+    """So the next `prepare` writes it anew; `{}` was taken for a record once, and nothing healed it."""
+    store = Store(tmp_path)
+    file = store.path("Prepared", BALLS[0], ".json")
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert store.read_record(BALLS[0]) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'"])
+def test_a_broken_file_of_a_shape_names_itself_and_the_remedy(tmp_path, content):
+    store = Store(tmp_path)
+    reads = {
+        "SdfSamples": (".npz", store.read_sdf),
+        "NormalizationParameters": (".npz", store.read_normalization),
+        "SurfaceSamples": (".ply", store.read_surface),
+    }
+    for kind, (suffix, read) in reads.items():
+        file = store.path(kind, BALLS[0], suffix)
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        with pytest.raises(
+            StoreError, match=rf"{file.name} cannot be read .*: remove .*ball-0.json and run `tpl prepare`"
+        ):
+            read(BALLS[0])
+
+
+def test_what_earlier_code_made_by_rules_is_current_and_of_found_shapes_is_not():
+    record = {"config": SMALL.model_dump(), "version": "this", "code": SAME_FILES[0]}
+    made = Shape("a", "chairs", "a", "train", broken, "procedural", "this")
+    assert is_current(record, made, SMALL) and not is_current(record, BALLS[0], SMALL)
 
 
 def test_reading_what_is_not_there_names_the_remedy(tmp_path):

@@ -86,7 +86,6 @@ WORLD = HEAD + "OBJECT world\nkids 1\nOBJECT group\nkids {}\nOBJECT poly\n" + TR
     [
         (HEAD + "OBJECT poly\n" + TRIANGLE.replace("mat 0", "mat 5") + "kids 0\n", "has material 5, and the file has"),
         (WORLD.format(2), "the file ends 1 objects before the numbers of kids say"),
-        (WORLD.format(0), "begins an object more than the numbers of kids say"),
         (WORLD.format(-1), "is not understood: kids -1"),
         (HEAD + "OBJECT poly\nnumvert 1000000000\n0 0 0\n", "promises 1000000000 vertices, and 1 lines follow"),
         (HEAD + "OBJECT poly\n" + TRIANGLE, "the file ends in the middle of an object"),
@@ -102,6 +101,12 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, text, reason):
 
 def test_parts_that_were_taken_out_of_the_outermost_object_are_not_missed(tmp_path):
     assert len(read(tmp_path, WORLD.format(1).replace("world\nkids 1", "world\nkids 3")).faces) == 1
+
+
+def test_an_object_more_than_the_numbers_of_kids_say_stands_in_the_world_and_is_said(tmp_path):
+    mesh = read(tmp_path, WORLD.format(0))
+    assert len(mesh.faces) == 1
+    assert mesh.metadata["notes"] == ["1 objects more than the numbers of kids say were put into the world"]
 
 
 def chunk(kind, body):

@@ -18,7 +18,7 @@ from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.store import StoreError
 from tpl.meshes import MeshError
 from tpl.shapes import SPLITS, Shape, SourceOptions, list_shapes
-from tpl.shapes.folder import FolderError, folder_shapes, rotation
+from tpl.shapes.folder import FolderError, folder_shapes, remarks, rotation
 
 BOX = trimesh.creation.box((1.0, 2.0, 3.0))
 TINY = PrepareConfig(sdf_samples=200, surface_points=100, easy_views=1, hard_views=1, image_size=16)
@@ -278,3 +278,49 @@ def test_a_shape_is_another_when_the_code_that_reads_it_is(tmp_path, edit_code):
     assert listed(folder)[0].version == first
     edit_code("tpl.meshes.reading", "LONGEST = 7")
     assert listed(folder)[0].version != first
+
+
+def test_folders_in_the_singular_say_their_category_too(tmp_path):
+    write(tmp_path, "chair/a.obj", "Sofa/b.obj", "airplane/c.obj")
+    ids = [shape.id for category in ("chairs", "sofas", "airplanes") for shape in listed(tmp_path, category)]
+    assert ids == ["a", "b", "c"]
+
+
+def test_fronts_are_those_of_the_table_the_options_and_the_form(tmp_path):
+    """A box whose front is its short side: where it comes to lie tells which way it was turned."""
+    arrow = BOX.copy()
+    arrow.apply_translation([0, 0, 5])
+    tip = trimesh.creation.box((0.2, 0.2, 0.2))
+    write(tmp_path, "a.obj", "b.glb", "c.obj", mesh=trimesh.util.concatenate([arrow, tip]))
+    (tmp_path / "fronts.csv").write_text("file,front\nc.obj,+x\n")
+
+    def turned(**options) -> dict[str, list[float]]:
+        return {shape.id: np.round(shape.load().extents, 2).tolist() for shape in listed(tmp_path, **options)}
+
+    first = turned()
+    assert first["a"] == first["b"] and first["c"] == first["a"][::-1]
+    versions = {shape.id: shape.version for shape in listed(tmp_path)}
+    other = {shape.id: shape.version for shape in listed(tmp_path, front="-z")}
+    assert versions["a"] == other["a"] and versions["b"] != other["b"] and versions["c"] == other["c"]
+    (tmp_path / "fronts.csv").write_text("file,front\nc.obj,ahead\n")
+    with pytest.raises(FolderError, match="fronts.csv cannot be read .c.obj has front 'ahead'; there are"):
+        listed(tmp_path)
+
+
+def test_what_is_left_out_and_assumed_is_said(tmp_path):
+    write(tmp_path, "a.obj", "b.glb")
+    for name in ("x.blend", "y.FBX", "z.fbx", "readme.txt"):
+        (tmp_path / name).write_text("no mesh")
+    left, facing = remarks(SourceOptions(folder=str(tmp_path)))
+    assert left == "left out: 3 files of formats that are not read (1 .blend, 2 .fbx); convert them"
+    assert facing == "1 files of GLB or glTF look along +z, as their form says; --front says otherwise"
+    assert remarks(SourceOptions(folder=str(tmp_path), front="-z")) == [left]
+
+
+def test_a_description_keeps_paths_that_hold_from_anywhere(tmp_path, monkeypatch):
+    write(tmp_path / "mine", "a.obj")
+    monkeypatch.chdir(tmp_path)
+    open_collection("data", config=CollectionConfig(source="folder", folder="mine", folder_category="chairs"))
+    monkeypatch.chdir("/")
+    collection = open_collection(tmp_path / "data")
+    assert collection.config.folder == str(tmp_path / "mine") and len(collection.listed("chairs")) == 1

@@ -18,6 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tpl.dataset.batches import SDFTable, ViewSDFBatch, ViewTable
+from tpl.errors import PlainError
 from tpl.geometry.marching import extract_mesh
 from tpl.geometry.primitives import sphere
 from tpl.inference import encode, estimate_cameras
@@ -63,7 +64,7 @@ from tpl.training.presets import embedding_config, regression_config
 from tpl.training.regression import RegressionObjective
 from tpl.training.sharing import ShareError
 from tpl.training.side_by_side import training_device
-from tpl.training.states import latest_state
+from tpl.training.states import latest_state, read_progress
 
 RADII = (0.3, 0.5, 0.7)
 MODEL = DeepImplicitTemplateConfig(
@@ -320,6 +321,45 @@ def test_loading_says_what_is_wrong(tmp_path, embedding):
         load_embedding(tmp_path / "run")
     with pytest.raises(RunError, match="no training in"):
         load_regression(tmp_path / "nothing", embedding)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", ""])
+def test_a_configuration_that_cannot_be_read_is_set_aside_and_nothing_is_lost(tmp_path, text):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(SMALL, "one")
+    (folder.path / "config.json").write_text(text)
+    (folder.path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(RunError, match="config.json cannot be read .*: move .* away and train anew"):
+        folder.config()
+    with pytest.warns(UserWarning, match="is kept as run.1, and the training starts anew"):
+        assert not folder.begin(SMALL, "one")
+    assert (tmp_path / "run.1" / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_broken_tables_and_states_are_named(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(SMALL, "one")
+    (folder.path / "run.json").write_text("{}")
+    (folder.path / "history.csv").write_text("")
+    (folder.path / "model.safetensors").write_bytes(safetensors.torch.save({"a": torch.ones(2)}))
+    with pytest.raises(RunError, match="history.csv cannot be read"):
+        folder.history()
+    with pytest.raises(RunError, match="model.safetensors cannot be read .'b'.: move"):
+        folder.shape_of("b")
+    state = folder.state / "00000003"
+    state.mkdir(parents=True)
+    (state / "progress.json").write_text("[]")
+    with pytest.raises(
+        PlainError, match="progress.json cannot be read .*: move .*00000003 away, and the training goes on"
+    ):
+        read_progress(folder.state)
+
+
+def test_nothing_is_trained_on_a_device_without_memory_or_in_endless_batches():
+    with pytest.raises(ValueError, match="nothing can be trained on 'meta'"):
+        training_device("meta")
+    with pytest.raises(SettingsError, match="shapes_per_batch = 100000000000 is refused"):
+        embedding_config("fixed", shapes_per_batch=10**11)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training_in_words():

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tpl.border import border
 from tpl.errors import PlainError, did_you_mean
 from tpl.files import beside
 
@@ -75,7 +76,8 @@ class Book:
         """All pages in the order of reading, without `book/` and suffix."""
         if not self.exists:
             raise BookError(f"no book in {self.root}: it has no {CONTENTS}; run this in a clone of the repository")
-        toc = yaml.safe_load((self.root / CONTENTS).read_text(encoding="utf-8"))
+        with border(self.root / CONTENTS, "take it out of the repository again", BookError):
+            toc = yaml.safe_load((self.root / CONTENTS).read_text(encoding="utf-8"))
 
         def files(entry: Any) -> Iterator[str]:
             if isinstance(entry, dict):
@@ -137,7 +139,7 @@ class Book:
             return {}
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise BookError(f"{file} is not YAML: {str(error).splitlines()[0]}") from error
         if not isinstance(values, dict):
             raise BookError(f"{file} should hold lines `name: value`, not {values!r}")

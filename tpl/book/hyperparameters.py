@@ -67,8 +67,8 @@ def choose(book: Book, chapter: str, profile: str, given: Mapping[str, Any]) -> 
 def _read(name: str, value: Any) -> Any:
     try:
         return yaml.safe_load(value) if isinstance(value, str) else value
-    except yaml.YAMLError as error:
-        raise BookError(f"{name} = {value!r} is not YAML: {str(error).splitlines()[0]}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BookError(f"{name} = {value!r:.60} is not YAML: {str(error).splitlines()[0]}") from error
 
 
 def chapter_config(phase: str, names: Mapping[str, Any], bench: "Bench") -> "TrainingConfig":

@@ -1,6 +1,6 @@
 """A collection: which shapes an experiment uses and where they are prepared. Its folder says so itself."""
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt
 
+from tpl.border import read_json
 from tpl.dataset.prepare import PrepareConfig, is_current, is_rejected, prepare
 from tpl.dataset.store import Store, StoreError
 from tpl.files import alone_in, write_file
-from tpl.settings import validated
+from tpl.settings import SettingsError, validated
 from tpl.shapes import Shape, SourceOptions, list_shapes
 from tpl.shapes.shape import categories_of, check_category
 
@@ -194,7 +195,7 @@ def open_collection(
     config = config or validated(CollectionConfig, {"source": source} if source else {})
     if source and config.source != source:
         raise StoreError(f"{folder} holds shapes of the source {config.source}, not {source}: choose another folder")
-    text = config.model_dump_json(indent=1)
+    text = _from_anywhere(config).model_dump_json(indent=1)
     if asked or (categories and not file.exists()):  # who only looks leaves a folder as it is
         with alone_in(Path(folder)):  # who prepares there does so by what the file says
             write_file(file, lambda path: path.write_text(text))
@@ -204,12 +205,18 @@ def open_collection(
     return collection
 
 
+def _from_anywhere(config: CollectionConfig) -> CollectionConfig:
+    """The same, with paths that hold wherever a command is run, and from whatever machine sees the same disk."""
+    paths = {name: value for name in ("folder", "splits", "preprocessed", "views") if (value := getattr(config, name))}
+    return config.model_copy(update={name: os.path.abspath(path) for name, path in paths.items()})
+
+
 def _described(file: Path) -> CollectionConfig | None:
     if not file.exists():
         return None
     try:
-        return validated(CollectionConfig, json.loads(file.read_text()))
-    except ValueError as error:
+        return validated(CollectionConfig, read_json(file, "remove it and prepare anew", StoreError))
+    except SettingsError as error:
         raise StoreError(f"{file} does not describe a collection ({error}): remove it and prepare anew") from error
 
 

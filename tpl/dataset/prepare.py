@@ -18,6 +18,8 @@ from tpl.dataset.store import Store, StoreError, check_space
 from tpl.dataset.workers import Lost, Pool, open_pool
 from tpl.files import alone_in, write_file
 from tpl.meshes import CleanMesh, MeshError, Normalization, clean_mesh
+from tpl.meshes.cleaning import thickened
+from tpl.meshes.notes import odd_looks
 from tpl.meshes.sdf import MeshSDF, SdfSamples, sample_sdf, sample_surface
 from tpl.meshes.surface_check import CELLS, SurfaceCheck, check_surface
 from tpl.meshes.votes import VotedSDF
@@ -32,6 +34,8 @@ CROSS_UNIFORM = 0.25
 GIVEN_ERROR = 0.02  # unit-sphere lengths: what others computed of the same mesh differs by less, at the median
 CHECK_POINTS = 30_000
 MADE_WELL = "procedural"  # the source whose meshes need no check: solids, watertight by construction
+SAME_FILES = ("b26a304476f5c668",)
+"""Earlier code that made the very files of shapes made by rules that this one makes: what it left is current."""
 
 
 class PrepareConfig(BaseModel):
@@ -56,8 +60,8 @@ def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
 
     Returns:
         The shape's row of the report: `shape_id`, `category`, `split`, `status` (made, kept or rejected), the `reason`
-        of a rejection, `seconds`, its quality card, and what the check afterwards found of a shape that is not made by
-        rules. A rejected one leaves nothing but its record.
+        of a rejection, `seconds`, its quality card, and of a shape that is not made by rules what the check afterwards
+        found and what looks odd (`note`). A rejected one leaves nothing but its record.
     """
     start = time.perf_counter()
     record = store.read_record(shape)
@@ -71,7 +75,8 @@ def prepare_shape(shape: Shape, store: Store, config: PrepareConfig) -> dict:
     reason = record.get("rejected", "")
     status = "rejected" if reason else status
     check = record.get("check", {})
-    return {**_key(shape), "status": status, "reason": reason, "seconds": seconds, **record["card"], **check}
+    noted = {"note": "; ".join(record["notes"])} if "notes" in record else {}
+    return {**_key(shape), "status": status, "reason": reason, "seconds": seconds, **record["card"], **check, **noted}
 
 
 def prepare(
@@ -148,7 +153,8 @@ def is_current(record: dict, shape: Shape, config: PrepareConfig) -> bool:
     A record from before a setting existed was made in the way that has become the setting's default.
     """
     made_with = PrepareConfig().model_dump() | record["config"]
-    same_shape = record.get("version") == shape.version and record.get("code") == _code()
+    codes = (_code(), *SAME_FILES) if shape.source == MADE_WELL else (_code(),)
+    same_shape = record.get("version") == shape.version and record.get("code") in codes
     return same_shape and made_with == config.model_dump()
 
 
@@ -187,8 +193,10 @@ def _make(shape: Shape, store: Store, config: PrepareConfig) -> dict:
         normalization = Normalization.of(mesh.vertices if "SdfSamples" in given else clean.vertices)
     checked: dict = {}
     if config.check and shape.source != MADE_WELL:
-        check = _check(clean, normalization, _rng(config.seed, shape.id, "check"))
-        checked["check"] = dataclasses.asdict(check)
+        clean, check = _judged(clean, normalization, shape, config)
+        checked = {"check": dataclasses.asdict(check), "thickened": clean.card.watertight and not clean.keeps_thin}
+        if notes := [*mesh.metadata.get("notes", ()), *odd_looks(mesh)]:
+            checked["notes"] = notes
         if check.reason:
             return {**_record(shape, config, clean), **checked, "rejected": check.reason}
     if "NormalizationParameters" not in given:
@@ -248,6 +256,19 @@ def _code() -> str:
 def _check(clean: CleanMesh, normalization: Normalization, rng: np.random.Generator) -> SurfaceCheck:
     visible, _, _ = sample_surface(clean, CHECK_POINTS, rng)
     return check_surface(MeshSDF(clean, normalization, 2 / CELLS), normalization.apply(visible), rng)
+
+
+def _judged(
+    clean: CleanMesh, normalization: Normalization, shape: Shape, config: PrepareConfig
+) -> tuple[CleanMesh, SurfaceCheck]:
+    """The mesh and its check; a closed one whose thin parts no grid shows is judged again with these thickened."""
+    check = _check(clean, normalization, _rng(config.seed, shape.id, "check"))
+    if check.reason and clean.keeps_thin and clean.card.thin_area > 0:
+        thicker = thickened(clean)
+        again = _check(thicker, normalization, _rng(config.seed, shape.id, "check"))
+        if not again.reason:
+            return thicker, again
+    return clean, check
 
 
 def _make_views(
@@ -363,7 +384,9 @@ def _make_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndar
     if not shape.has_mesh:
         raise StoreError(f"cross samples need a mesh and {shape.id} has none: set prepare.cross_samples to 0")
     rng = _rng(config.seed, shape.id, "cross")
-    sdf = _signed_distance(shape, clean_mesh(shape.load(), rng), store.read_normalization(shape), config)
+    clean, record = clean_mesh(shape.load(), rng), store.read_record(shape) or {}
+    clean = thickened(clean) if record.get("thickened") else clean
+    sdf = _signed_distance(shape, clean, store.read_normalization(shape), config)
     uniform = int(CROSS_UNIFORM * config.cross_samples)
     near = rng.choice(pool, config.cross_samples - uniform)
     near = near + rng.normal(scale=CROSS_NOISE, size=near.shape)
@@ -371,7 +394,7 @@ def _make_cross(shape: Shape, store: Store, config: PrepareConfig, pool: np.ndar
     values = sdf(points).astype(np.float32)
     known = ~np.isnan(values)
     store.write_sdf(shape, SdfSamples(points[known], values[known]), "CrossSamples")
-    store.write_record(shape, {**(store.read_record(shape) or {}), "cross": key})
+    store.write_record(shape, {**record, "cross": key})
 
 
 def _key(shape: Shape) -> dict:

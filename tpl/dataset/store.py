@@ -15,7 +15,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,12 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, UInt8
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from tpl.border import border
 from tpl.errors import PlainError
 from tpl.files import write_file, write_folder
+from tpl.gate import open_picture, open_regular
 from tpl.meshes import Normalization
 from tpl.meshes.sdf import SdfSamples
 from tpl.rendering import Camera, composite
@@ -43,8 +48,35 @@ FILES = {
 """What a shape leaves, by kind, and how its file's name ends; `Views` is a folder."""
 
 
+LARGEST_VIEW = 2**24
+"""Pixels of one view, of whoever rendered it."""
+
+
 class StoreError(PlainError):
     """A file of the data folder is missing or broken; the message names it and what writes it anew."""
+
+
+class Record(BaseModel):
+    """How a shape was prepared, and whether it was rejected; what else it says of itself is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    config: dict[str, Any]
+    version: str
+    card: dict[str, Any]
+    check: dict[str, Any] = {}
+    code: str = ""
+    digest: str = ""  # of samples and views
+    rejected: str = ""  # why; then there is no digest
+    notes: list[str] = []
+    thickened: bool = False
+    cross: list[Any] | None = None  # amount of cross samples, and the fingerprint of their neighbours
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> "Record":
+        if not (self.digest or self.rejected):
+            raise ValueError("neither prepared nor rejected")
+        return self
 
 
 class Store:
@@ -79,10 +111,10 @@ class Store:
 
     def read_sdf(self, shape: Shape, kind: str = "SdfSamples") -> SdfSamples:
         """A shape's samples, outside ones first; rows with NaN, which DeepSDF's tool leaves, are dropped."""
-        with self._open(kind, shape, ".npz") as file, np.load(file) as arrays:
+        with self._reading(kind, shape, ".npz") as file, np.load(file) as arrays:
             rows = np.concatenate([arrays["pos"], arrays["neg"]]).astype(np.float32)
-        rows = rows[~np.isnan(rows).any(axis=1)]
-        return SdfSamples(rows[:, :3], rows[:, 3])
+            rows = rows[~np.isnan(rows).any(axis=1)]
+            return SdfSamples(rows[:, :3], rows[:, 3])
 
     # --- surface and frame
 
@@ -92,9 +124,9 @@ class Store:
 
     def read_surface(self, shape: Shape) -> Float[np.ndarray, "n 3"]:
         """Points of the visible surface, raw frame. DeepSDF adds dummy faces; only the vertices count."""
-        with self._open("SurfaceSamples", shape, ".ply") as file:
+        with self._reading("SurfaceSamples", shape, ".ply") as file:
             cloud = trimesh.load(file, file_type="ply", process=False)
-        return np.asarray(getattr(cloud, "vertices"), dtype=np.float64)  # noqa: B009
+            return np.asarray(getattr(cloud, "vertices"), dtype=np.float64).reshape(-1, 3)  # noqa: B009
 
     def write_normalization(self, shape: Shape, normalization: Normalization) -> None:
         offset, scale = normalization.offset, np.array([normalization.scale])
@@ -102,8 +134,11 @@ class Store:
         write_file(target, lambda path: np.savez(path, offset=offset, scale=scale))
 
     def read_normalization(self, shape: Shape) -> Normalization:
-        with self._open("NormalizationParameters", shape, ".npz") as file, np.load(file) as arrays:
-            return Normalization(arrays["offset"].astype(np.float64), float(arrays["scale"].reshape(-1)[0]))
+        with self._reading("NormalizationParameters", shape, ".npz") as file, np.load(file) as arrays:
+            offset, scale = arrays["offset"].astype(np.float64), float(arrays["scale"].reshape(-1)[0])
+            if offset.shape != (3,) or not (np.isfinite(offset).all() and 0 < scale < np.inf):
+                raise ValueError(f"offset {offset.tolist()!r:.60} and scale {scale} are no frame")
+            return Normalization(offset, scale)
 
     # --- views
 
@@ -130,8 +165,8 @@ class Store:
             lines = metadata.read_text().splitlines()
             pictures = folder / "image" if (folder / "image").is_dir() else folder / "image_rgb"
             files = sorted(pictures.glob("*.png"), key=lambda file: int(file.stem))
-            images = np.stack([composite(np.asarray(Image.open(file).convert("RGBA"))) for file in files])
-        except (OSError, ValueError) as error:
+            images = np.stack([_picture(file) for file in files])
+        except Exception as error:  # whatever is wrong with them
             remedy = "run `tpl prepare`" if shape.has_mesh else "it has no mesh to render, so give them by --views"
             raise StoreError(f"no readable {kind} views of {shape.id} in {folder}: {remedy}") from error
         if len(images) != len(lines):
@@ -145,9 +180,13 @@ class Store:
         write_file(self.path("Prepared", shape, ".json"), lambda path: path.write_text(text))
 
     def read_record(self, shape: Shape) -> dict[str, Any] | None:
-        """How a shape was prepared, or nothing where it is not, or not wholly."""
+        """How a shape was prepared, as `Record` has it; nothing where it is not, or not wholly, or says something else.
+
+        So the next `prepare` heals it.
+        """
         try:
-            return json.loads(self.path("Prepared", shape, ".json").read_text())
+            text = self.path("Prepared", shape, ".json").read_bytes()
+            return Record.model_validate_json(text).model_dump(exclude_unset=True)
         except (OSError, ValueError):
             return None
 
@@ -183,12 +222,22 @@ class Store:
         ]
         return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
 
-    def _open(self, kind: str, shape: Shape, suffix: str):
-        path = self.path(kind, shape, suffix)
+    @contextmanager
+    def _reading(self, kind: str, shape: Shape, suffix: str) -> Iterator[BufferedReader]:
+        """A file of a shape, open; whatever is wrong with it, and with what is read of it, is one sentence."""
+        path, record = self.path(kind, shape, suffix), self.path("Prepared", shape, ".json")
         try:
-            return path.open("rb")
+            file = open_regular(path)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: run chapter 01 or `tpl prepare`") from error
+        remedy = f"remove {record} and run `tpl prepare`"
+        with file, border(path, remedy, StoreError):
+            yield file
+
+
+def _picture(file: Path) -> UInt8[np.ndarray, "h w 3"]:
+    with open_regular(file) as opened, open_picture(opened, LARGEST_VIEW) as picture:
+        return composite(np.asarray(picture.convert("RGBA")))
 
 
 def check_space(root: Path, needed: int) -> None:

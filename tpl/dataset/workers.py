@@ -35,6 +35,8 @@ from tpl.errors import OutOfTime, PlainError, check_time
 from tpl.watching import stage
 
 TIMEOUT = 1800  # seconds of a call
+LONGEST = 10**8  # seconds that may be asked for: three years, and the system's alarm clock can be set to it
+LEAST_MEMORY = 2**32  # bytes that a child may have on the smallest of machines
 TRIES = 3  # of a call whose process dies
 WAIT = 30  # seconds for a cluster to answer
 
@@ -118,10 +120,10 @@ def open_pool(jobs: int = -1, timeout: float | int | None = None, cluster: str =
         ClusterError: The cluster does not answer.
         ValueError: A number of jobs or a timeout that means nothing.
     """
-    if jobs < -1 or jobs == 0 or (timeout is not None and timeout <= 0):
+    if jobs < -1 or jobs == 0 or (timeout is not None and not 0 < timeout <= LONGEST):
         raise ValueError(
             f"jobs = {jobs} and timeout = {timeout}: jobs are 1 or more, or -1 for one a core, "
-            "and a timeout is more than 0 seconds"
+            f"and a timeout is more than 0 seconds and at most {LONGEST:,}"
         )
     limit = float(timeout or TIMEOUT)
     if cluster:
@@ -133,7 +135,7 @@ def open_pool(jobs: int = -1, timeout: float | int | None = None, cluster: str =
 
     cores = cpu_count()
     size = cores if jobs == -1 else jobs
-    children = Children(max(1, cores // size))
+    children = Children(max(1, cores // size), _share_of_memory(size))
     if jobs == 1 and timeout is None:
         yield Pool(None, children.call, size, limit)
         return
@@ -151,11 +153,12 @@ class Child:
 
     Args:
         threads: Of each numerical library in it, unless the environment says how many.
+        memory: Bytes that it may have; 0 for any.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, memory: int = 0) -> None:
         few = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL", "IGL")}
-        code = f"import sys; sys.path = {sys.path!r}; from {__name__} import serve; serve()"
+        code = f"import sys; sys.path = {sys.path!r}; from {__name__} import serve; serve({memory})"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
@@ -194,8 +197,8 @@ class Child:
 class Children:
     """As many children as calls are made at the same time, from the threads of one process."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
+    def __init__(self, threads: int, memory: int = 0) -> None:
+        self.threads, self.memory = threads, memory
         self.idle: list[Child] = []
         self.busy: set[Child] = set()
         self.closed = False
@@ -236,7 +239,7 @@ class Children:
         try:
             child = self.idle.pop()
         except IndexError:
-            child = Child(self.threads)
+            child = Child(self.threads, self.memory)
         self.busy.add(child)
         return child
 
@@ -280,8 +283,13 @@ def _outcome(future: Future) -> Any:
         return Lost(f"the cluster gave it up ({type(error).__name__})")
 
 
-def serve() -> None:
-    """What a child does: calls that come by its input, answers by its output."""
+def serve(memory: int = 0) -> None:
+    """What a child does: calls that come by its input, answers by its output.
+
+    Args:
+        memory: Bytes that it may have, where the system can say so, lest one shape takes those of all; 0 for any.
+    """
+    _limit(memory)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever libraries print is no answer
     calls: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
@@ -289,6 +297,24 @@ def serve() -> None:
     while True:
         cloudpickle.dump(_attempt(_unpack_and_call, calls.get()), answers)
         answers.flush()
+
+
+def _limit(memory: int) -> None:
+    if memory and sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def _share_of_memory(processes: int) -> int:
+    """Bytes for each of so many processes; less than `LEAST_MEMORY` would end what a large mesh needs."""
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):  # a system that does not say
+        return 0
+    return max(LEAST_MEMORY, int(0.9 * whole / max(1, processes)))
 
 
 def _listen(inbox: BinaryIO, calls: queue.SimpleQueue) -> None:
@@ -316,5 +342,9 @@ def _attempt(function: Callable[..., Any], task: tuple) -> Any:
     start = time.perf_counter()
     try:
         return function(*task)
+    except MemoryError:
+        return Lost(
+            "MemoryError: it needs more memory than a process may have; simplify it", time.perf_counter() - start
+        )
     except Exception as error:  # whatever is wrong with one task is its result's reason
         return Lost(f"{type(error).__name__}: {error}", time.perf_counter() - start)

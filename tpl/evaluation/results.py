@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tpl.border import border
 from tpl.errors import PlainError
 from tpl.evaluation.rows import COLUMNS, SCORES
 from tpl.files import write_file
@@ -55,6 +56,11 @@ def read_results(path: Path, made_by: str = "07_tables") -> pd.DataFrame:
 
 
 def _read_file(file: Path) -> pd.DataFrame:
+    with border(file, "delete it and run the chapter anew", ResultsError):
+        return _table(file)
+
+
+def _table(file: Path) -> pd.DataFrame:
     # Text as text: an id may look like a number, an empty reason is not a missing one.
     table = pd.read_csv(file, dtype=str, keep_default_na=False)
     missing = [column for column in [*COLUMNS, *PROVENANCE] if column not in table]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import trimesh
 
+from tpl.meshes.checking import few_lines
 from tpl.meshes.normalization import MeshError
 from tpl.meshes.parts import Textures, colored, textured, triangulate
 
@@ -27,7 +28,9 @@ class _Object:
     surfaces: list = field(default_factory=list)  # of each: kind, material, and corners (n, 3) of vertex, u, v
 
 
-def read_ac3d(data: bytes, textures: Textures, drop: Collection[str] = ()) -> list[trimesh.Trimesh]:
+def read_ac3d(
+    data: bytes, textures: Textures, drop: Collection[str] = (), notes: list[str] | None = None
+) -> list[trimesh.Trimesh]:
     """The objects of an AC3D file that have faces, each in the frame of the file and with a colour a face.
 
     A point p of an object is p R + loc in its parent's frame, R being the nine numbers of `rot` row by row, so that a
@@ -38,19 +41,21 @@ def read_ac3d(data: bytes, textures: Textures, drop: Collection[str] = ()) -> li
         data: The file.
         textures: Where the pictures are.
         drop: Names of objects to be left out, each with its kids.
+        notes: Gets a sentence where objects follow that are nobody's kids: they stand in the world, as most programs
+            have it.
 
     Raises:
         MeshError: Not AC3D, cut off, or its numbers of vertices, surfaces or kids are not those of what follows.
 
     Source: the description of the format by Colebourne, Inivis Limited.
     """
-    lines = _Lines(data.decode("latin-1"))
+    lines = _Lines(few_lines(data).decode("latin-1"))
     if not lines.next().startswith("AC3D"):
         raise MeshError("the first line does not say AC3D")
     materials: list[list[float]] = []
     parts: list[trimesh.Trimesh] = []
     # of each object whose kids are being read: kids to come, the frame they stand in, whether they are dropped
-    parents = [(1, np.eye(3), np.zeros(3), False)]
+    parents, strays = [(1, np.eye(3), np.zeros(3), False)], 0
     while lines.more():
         line = lines.next()
         if line.upper().startswith("MATERIAL"):
@@ -61,7 +66,8 @@ def read_ac3d(data: bytes, textures: Textures, drop: Collection[str] = ()) -> li
         while parents and parents[-1][0] == 0:
             parents.pop()
         if not parents:
-            raise MeshError(f"line {lines.number} begins an object more than the numbers of kids say")
+            strays += 1
+            parents = [(1, np.eye(3), np.zeros(3), False)]
         left, turn, move, dropped = parents.pop()
         parents.append((left - 1, turn, move, dropped))
         thing, kids = _object(lines)
@@ -70,6 +76,8 @@ def read_ac3d(data: bytes, textures: Textures, drop: Collection[str] = ()) -> li
         if thing.surfaces and not dropped:
             parts.append(_part(thing, thing.vertices @ rotation + location, materials, textures))
         parents.append((kids, rotation, location, dropped))
+    if strays and notes is not None:
+        notes.append(f"{strays} objects more than the numbers of kids say were put into the world")
     # the outermost object may promise more: people take parts out of files by hand
     if missing := sum(parent[0] for parent in parents[2:]):
         raise MeshError(f"the file ends {missing} objects before the numbers of kids say")

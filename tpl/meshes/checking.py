@@ -5,12 +5,12 @@ count a face's corners from wherever they happen to stand. Here a lie is refused
 """
 
 import io
-import json
 import re
 from io import BufferedIOBase
 
 LARGEST = 2**29  # bytes of a mesh file, unpacked: reading one of 50 MB takes eight times as much memory
 MOST_FACES = 3_000_000  # of a mesh: cleaning a million takes 0.7 GB, and six minutes where rays must be shot
+MOST_LINES = 5 * MOST_FACES  # of a text: each takes 40 bytes and more as an object, blank or not
 
 SIGNATURES = {
     b"glTF": "GLB",
@@ -53,7 +53,7 @@ def checked(file: BufferedIOBase, kind: str) -> BufferedIOBase:
     found = next((name for start, name in SIGNATURES.items() if head.startswith(start)), "")
     if found and found != kind.upper() and not (kind == "ac" and found == "AC3D"):
         raise ClaimError(f"its bytes are not {kind.upper()}, but {found}; give it the ending of what it is")
-    check = {"glb": _glb, "ply": _ply, "stl": _stl, "off": _off, "obj": _obj}.get(kind)
+    check = {"glb": _glb, "ply": _ply, "stl": _stl, "off": _off, "obj": _obj, "dae": _dae}.get(kind)
     return check(file, size) if check else file
 
 
@@ -69,18 +69,22 @@ def as_utf8(data: bytes) -> bytes:
         return data.decode("utf-16" if wide else "latin-1", "replace").encode()
 
 
+def few_lines(text: bytes) -> bytes:
+    """Gives a text back whose lines are so few that each can be an object; raises `ClaimError` if they are not."""
+    if (count := text.count(b"\n") + text.count(b"\r")) > MOST_LINES:
+        raise ClaimError(f"has {count:,} lines, and {MOST_LINES:,} is the most; simplify the mesh")
+    return text
+
+
+def _text(file: BufferedIOBase) -> bytes:
+    return as_utf8(few_lines(file.read()))
+
+
 def _glb(file: BufferedIOBase, size: int) -> BufferedIOBase:
     head = file.read(20)
     total, chunk = int.from_bytes(head[8:12], "little"), int.from_bytes(head[12:16], "little")
     if head.startswith(b"glTF") and (total > size or 20 + chunk > size):
         raise ClaimError(f"is cut off: it claims {max(total, 20 + chunk):,} bytes and has {size:,}; export it again")
-    try:
-        accessors = json.loads(file.read(chunk))["accessors"]
-        empty = sum(int(each["count"]) for each in accessors if "bufferView" not in each)
-    except (ValueError, KeyError, TypeError):  # the reader's to refuse
-        empty = 0
-    if empty > max(size, 100_000):  # such values need no bytes: they are all zero, and memory is reserved for them
-        raise ClaimError(f"claims {empty:,} values that it does not hold; export it again")
     file.seek(0)
     return file
 
@@ -99,7 +103,7 @@ def _ply(file: BufferedIOBase, size: int) -> BufferedIOBase:
         raise ClaimError("its header does not count its elements; export it again")
     claimed, left = sum(int(words[2]) for words in elements), size - file.tell()
     if is_text and claimed <= left:
-        body = as_utf8(file.read())
+        body = _text(file)
         left = sum(1 for line in body.splitlines() if line.strip())
     if claimed > left:  # of text a line each; otherwise a byte is the least, and the reader counts them all
         unit = "lines" if is_text else "bytes"
@@ -118,34 +122,52 @@ def _stl(file: BufferedIOBase, size: int) -> BufferedIOBase:
         raise ClaimError(
             f"claims {claimed:,} triangles and has the bytes of {max(0, size - 84) // 50:,}; export it again"
         )
-    text = head + file.read()
+    text = head + few_lines(file.read())
     if text.lower().count(b"endsolid") < 1 or text.lower().count(b"endloop") != text.lower().count(b"outer"):
         raise ClaimError("is cut off before its end; export it again")
     return io.BytesIO(as_utf8(text))
 
 
 def _off(file: BufferedIOBase, size: int) -> BufferedIOBase:
-    text = as_utf8(file.read())
-    start = re.match(rb"(?:\s|#.*\n)*\w*OFF\b", text)
+    text, begin = _text(file), 0
+    while blank := re.compile(rb"\s+|#.*\n?").match(text, begin):
+        begin = blank.end()
+    start = re.compile(rb"\w*?OFF(?=[\s\d#]|$)").match(text, begin)  # ModelNet40 glues the counts on: OFF48 72 0
     if not start:
         raise ClaimError("does not begin with OFF; export it again")
     rows = [words for line in text[start.end() :].splitlines() if (words := line.partition(b"#")[0].split())]
     counts = rows[0][:2] if rows else []
     if len(counts) < 2 or not all(count.isdigit() for count in counts):
         raise ClaimError("does not count its vertices and faces; export it again")
-    claimed = sum(map(int, counts))
-    if claimed > len(rows) - 1:
+    vertices, faces = map(int, counts)
+    if vertices + faces > len(rows) - 1:
         has = f"{len(rows) - 1:,} lines"
-        raise ClaimError(f"claims {claimed:,} vertices and faces in the {has} it has; export it again")
-    return io.BytesIO(text)
+        raise ClaimError(f"claims {vertices + faces:,} vertices and faces in the {has} it has; export it again")
+    for row in rows[1 + vertices : 1 + vertices + faces]:
+        if any(word[:1] == b"-" for word in row):  # numpy would count from the end
+            told = b" ".join(row[:6]).decode("latin-1")
+            raise ClaimError(f"has a face with a negative number ({told}), which names no vertex; export it again")
+    return io.BytesIO(start[0] + b"\n" + text[start.end() :])
 
 
 def _obj(file: BufferedIOBase, size: int) -> BufferedIOBase:
-    text = as_utf8(file.read())
+    text = _text(file)
     if re.search(rb"^f[ \t](?:.*[ \t])?0+(?:[/ \t\r]|$)", text, re.MULTILINE):
         raise ClaimError("a face names vertex 0, and OBJ counts from 1; export it again")
+    if damaged := re.search(rb"^f[ \t].*-(?!\d).*", text, re.MULTILINE):
+        told = damaged[0][:40].decode("latin-1").strip()
+        raise ClaimError(f"has a face with a number that is none ({told}), so it is damaged; export it again")
     if re.search(rb"^f[ \t].*-\d", text, re.MULTILINE):
         text = _counted_from_the_start(text)
+    return io.BytesIO(text)
+
+
+def _dae(file: BufferedIOBase, size: int) -> BufferedIOBase:
+    text = _text(file)
+    if not text.lstrip().startswith(b"<"):  # the reader would unpack an archive
+        raise ClaimError("is no XML; export it again")
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities grow without an end, or fetch what they name
+        raise ClaimError("defines entities, as no program does; export it again")
     return io.BytesIO(text)
 
 
@@ -155,7 +177,12 @@ def _counted_from_the_start(text: bytes) -> bytes:
 
     def absolute(corner: bytes) -> bytes:
         numbers = zip(corner.split(b"/"), seen.values(), strict=False)
-        return b"/".join(b"%d" % (so_far + 1 + int(n)) if n.startswith(b"-") else n for n, so_far in numbers)
+        return b"/".join(b"%d" % above(so_far, int(n)) if n.startswith(b"-") else n for n, so_far in numbers)
+
+    def above(so_far: int, back: int) -> int:
+        if so_far + 1 + back < 1:
+            raise ClaimError(f"has a face that counts {-back} back where there are {so_far}; export it again")
+        return so_far + 1 + back
 
     lines = text.replace(b"\\\n", b" ").splitlines()
     for row, line in enumerate(lines):
@@ -165,6 +192,8 @@ def _counted_from_the_start(text: bytes) -> bytes:
         elif word == b"f" and b"-" in rest:
             try:
                 lines[row] = b"f " + b" ".join(map(absolute, rest.split()))
+            except ClaimError:
+                raise
             except ValueError:  # no number: the reader's to refuse
                 continue
     return b"\n".join(lines) + b"\n"

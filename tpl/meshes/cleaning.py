@@ -3,7 +3,7 @@
 Meshes found in collections are open, doubled, flipped and thin. What cleaning met stands on a quality card.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +47,9 @@ class CleanMesh:
     source: Int[np.ndarray, " f"]  # index of the face in the mesh as given, for its colour or part label
     all_visible: bool  # one closed piece, whose faces were taken as visible all over without a ray
     card: QualityCard
+    keeps_thin: bool  # thin parts stay as thin as they are: somebody modelled a closed solid
+    # triangles that cannot be seen but bound a solid with others: they count for what is inside, and for nothing else
+    buried: Float[np.ndarray, "h 3 3"] = field(default_factory=lambda: np.zeros((0, 3, 3)))
 
     @property
     def mesh(self) -> trimesh.Trimesh:
@@ -63,7 +66,8 @@ def clean_mesh(
     Then light decides: from random points of each face, on both sides, cosine-distributed rays are shot, and
     the share that leaves the shape is its exposure. A face dark on both sides is hidden and dropped, one
     bright on both is a sheet, and any other is the skin of a solid, turned so that its brighter side is out:
-    a box without a bottom is a solid, a tray is made of sheets.
+    a box without a bottom is a solid, a tray is made of sheets. Where a piece is closed by itself and some of it is
+    hidden, as where blocks touch face to face, its hidden faces still tell what is inside (`buried`).
     Last, a ray inwards gives each solid face its thickness.
 
     Args:
@@ -82,6 +86,7 @@ def clean_mesh(
     vertices, faces = weld(vertices, faces[source])
     spans = (faces != np.roll(faces, 1, axis=1)).all(axis=1)  # three different vertices
     source, faces = source[spans], faces[spans]
+    whole, given = vertices[faces], faces
     single, twin = _without_repeats(faces)
     duplicate = len(faces) - len(single)
     source, twin, faces = source[single], source[twin], faces[single]
@@ -90,6 +95,7 @@ def clean_mesh(
     # the slivers of a closed mesh may stay: they do no harm, and without them it were open
     real = trusted | (area > (WELD * np.linalg.norm(np.ptp(vertices, axis=0))) ** 2)
     source, twin, faces, normals, area = (each[real] for each in (source, twin, faces, normals, area))
+    place = single[real]  # of each face among those given
     degenerate = int((~spans).sum() + (~real).sum())
     if not area.sum() > 0:
         raise MeshError(f"none of the mesh's {len(mesh.faces)} faces has an area; drop the shape")
@@ -100,6 +106,7 @@ def clean_mesh(
         hidden, is_sheet, flipped = _classify(vertices, faces, normals, rng)
     if hidden.all():
         raise MeshError(f"none of the mesh's {len(mesh.faces)} faces can be seen from outside; drop the shape")
+    buried = whole[_buried(vertices, given, place, hidden, is_sheet | flipped)] if hidden.any() else whole[:0]
     total = area.sum()
     shares = [float(area[some].sum() / total) for some in (hidden, flipped, is_sheet)]
     faces = np.where(flipped[:, None], faces[:, ::-1], faces)
@@ -121,7 +128,12 @@ def clean_mesh(
         thin_area=float(area[thin].sum() / total),
         watertight=trusted or (not is_sheet.any() and _closed(vertices, faces)),
     )
-    return CleanMesh(vertices, faces, is_sheet, thickness, source, trusted, card)
+    return CleanMesh(vertices, faces, is_sheet, thickness, source, trusted, card, card.watertight, buried)
+
+
+def thickened(clean: CleanMesh) -> CleanMesh:
+    """The same mesh, whose thin parts get an offset though it is closed: where a grid shows too little of it."""
+    return replace(clean, keeps_thin=False)
 
 
 def as_it_is(clean: CleanMesh, mesh: trimesh.Trimesh) -> CleanMesh:
@@ -134,6 +146,7 @@ def as_it_is(clean: CleanMesh, mesh: trimesh.Trimesh) -> CleanMesh:
         is_sheet=np.zeros(count, bool),
         thickness=np.full(count, np.inf),
         source=np.arange(count),
+        buried=np.zeros((0, 3, 3)),
     )
 
 
@@ -188,6 +201,42 @@ def _pieces(faces: np.ndarray) -> int:
     forward, backward = _edges(faces)
     here, there = np.argsort(forward) // 3, np.argsort(backward) // 3  # the faces on both sides of each edge
     return connected_components(coo_array((np.ones(len(here)), (here, there)), shape=(len(faces),) * 2))[0]
+
+
+def _buried(
+    vertices: np.ndarray, given: np.ndarray, place: np.ndarray, hidden: np.ndarray, odd: np.ndarray
+) -> np.ndarray:
+    """Which of the faces as given lie hidden in pieces that are closed by themselves and wound outwards.
+
+    Args:
+        vertices: Welded, (v, 3).
+        given: Faces, repeated ones included, (g, 3).
+        place: Of each face that was looked at, its number among these.
+        hidden: Whether it cannot be seen.
+        odd: Whether light made a sheet of it or turned it over: then its piece is not what it seems.
+    """
+    piece, closed = _closed_pieces(vertices, given)
+    count = len(closed)
+    some_hidden = np.bincount(piece[place], hidden, count) > 0
+    some_odd = np.bincount(piece[place], odd & ~hidden, count) > 0
+    seen = np.zeros(len(given), bool)
+    seen[place[~hidden]] = True
+    return (closed & some_hidden & ~some_odd)[piece] & ~seen
+
+
+def _closed_pieces(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The piece of each face, pieces being what shares edges, and of each piece whether it bounds a volume."""
+    forward, backward = _edges(faces)
+    _, edge = np.unique(np.minimum(forward, backward), return_inverse=True)
+    owner, count = np.arange(len(forward)) // 3, len(faces) + edge.max(initial=-1) + 1
+    links = coo_array((np.ones(len(owner)), (owner, len(faces) + edge)), shape=(count, count))
+    piece = connected_components(links, directed=False)[1][: len(faces)]
+    _, piece = np.unique(piece, return_inverse=True)
+    flow = np.bincount(edge, np.where(forward < backward, 1.0, -1.0))  # of a closed piece each edge is run both ways
+    is_open = np.bincount(piece, (flow[edge] != 0).reshape(-1, 3).any(axis=1)) > 0
+    a, b, c = (vertices - vertices.mean(axis=0))[faces].transpose(1, 0, 2)
+    volume = np.bincount(piece, np.einsum("fi,fi->f", a, np.cross(b, c)))
+    return piece, ~is_open & (volume > 1e-9 * np.ptp(vertices, axis=0).max() ** 3)
 
 
 def points_on(triangles: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,6 @@
 """What readers of mesh formats share: pictures of textures, polygons as triangles, one colour a face."""
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import PurePosixPath
 
 import manifold3d
@@ -19,10 +18,10 @@ class Textures:
     then as .png and .jpg there, as MD2 names it.
 
     Args:
-        get: The bytes of a file by its name, relative to the mesh; it raises where there is none.
+        get: A picture by its name, relative to the mesh; it raises where there is none that can be shown.
     """
 
-    def __init__(self, get: Callable[[str], bytes] | None):
+    def __init__(self, get: Callable[[str], Image.Image] | None):
         self.get = get
         self.read: dict[str, Image.Image | None] = {}
 
@@ -37,7 +36,7 @@ class Textures:
         for candidate in dict.fromkeys((name, beside, *(beside.lstrip(".") + suffix for suffix in (".png", ".jpg")))):
             try:
                 if self.get is not None and candidate:
-                    return Image.open(BytesIO(self.get(candidate))).convert("RGBA")
+                    return self.get(candidate).convert("RGBA")
             except Exception:  # each archive and each format of pictures has its own ways to fail
                 continue
         return None
@@ -55,7 +54,8 @@ def colored(
 ) -> trimesh.Trimesh:
     """A mesh whose faces have colours, given as 0 to 1."""
     mesh = trimesh.Trimesh(vertices, faces, process=False)
-    mesh.visual = ColorVisuals(mesh, face_colors=np.rint(255 * colors.clip(0, 1)).astype(np.uint8))
+    shown = np.nan_to_num(colors, nan=0.5).clip(0, 1)  # a damaged colour costs no more than itself
+    mesh.visual = ColorVisuals(mesh, face_colors=np.rint(255 * shown).astype(np.uint8))
     return mesh
 
 

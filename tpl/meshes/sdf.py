@@ -22,12 +22,12 @@ NEAR_SHARE = 0.47  # of the samples, for each of the two; what is left lies unif
 class MeshSDF:
     """The signed distance of a cleaned mesh, as a function of points in the unit-sphere frame.
 
-    Inside is where the winding number of the solid faces exceeds one half: that of a closed solid is 1 or 0,
-    and that of an open shell is still near them. The distance is to the nearest face, solid or sheet.
+    Inside is where the winding number of the solid faces, buried ones included, exceeds one half: that of a closed
+    solid is 1 or 0, and that of an open shell is still near them. The distance is to the nearest face, solid or sheet.
 
     A grid of cells of length `cell` cannot see parts thinner than a cell, so they are thickened, with t = 0.6
     cells: a sheet becomes a plate of thickness 2 t, and so does a solid part that is thinner than that. A
-    watertight mesh (`card.watertight`) keeps its exact distance, thin as its parts may be: somebody modelled
+    watertight mesh (`keeps_thin`) keeps its exact distance, thin as its parts may be: somebody modelled
     it as a solid. `cell=0` thickens nothing, and a sheet then has no inside.
 
     Args:
@@ -41,7 +41,7 @@ class MeshSDF:
     def __init__(self, clean: CleanMesh, normalization: Normalization, cell: float | int = 2 / 128):
         vertices = normalization.apply(clean.vertices)
         offset = np.where(clean.is_sheet, 0.6 * cell, 0.6 * cell - clean.thickness * normalization.scale / 2)
-        thin = (offset > 0) & (not clean.card.watertight)
+        thin = (offset > 0) & (not clean.keeps_thin)
         self.offset = np.where(thin, offset, 0)
         self.surface = _Surface(vertices, clean.faces)
         self.thin = _Surface(vertices, clean.faces[thin]) if thin.any() else None
@@ -49,7 +49,9 @@ class MeshSDF:
         solid = clean.faces[~clean.is_sheet].astype(np.int64)
         self.winding = igl.FastWindingNumberBVH() if len(solid) else None
         if self.winding:
-            self.winding.init(vertices, solid)
+            corners = normalization.apply(clean.buried.reshape(-1, 3))
+            buried = len(vertices) + np.arange(len(corners)).reshape(-1, 3)
+            self.winding.init(np.concatenate([vertices, corners]), np.concatenate([solid, buried]))
 
     def __call__(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """Signed distances in unit-sphere lengths, negative inside."""

@@ -15,6 +15,7 @@ from tpl.geometry.primitives import SDF
 CELLS = 96  # of the grid, along each side
 NEAR = 1.5  # cells: a point is found again by a point of the other surface within this distance
 REAL = 0.96  # at least this share of the result must be real
+FOUND = 0.85  # at least this share of the visible surface must be in the result
 CHAMFER = 0.3e-3  # squared unit-sphere lengths, both ways: at most
 
 
@@ -36,6 +37,8 @@ class SurfaceCheck:
                 f"the surface of its signed distance is {1000 * self.chamfer:.2f} from the visible one "
                 f"(Chamfer x 1000; {1000 * CHAMFER:.1f} allowed), and shows {self.found:.1%} of it"
             )
+        if self.found < FOUND:
+            return f"the surface of its signed distance shows {self.found:.1%} of the visible one ({FOUND:.0%} needed)"
         return ""
 
 

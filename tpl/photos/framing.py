@@ -22,6 +22,9 @@ does, since shapes are scaled by their own diagonals; and an airplane is wider t
 that each category has a number of its own. A photograph does not tell its distance: this constant stands for it.
 """
 
+CANVAS = 4096
+"""Pixels a side of the canvas that an object is put on, about: a larger one is shrunk before, not after."""
+
 
 OUTLINE = (230, 30, 200)
 """sRGB of a mask's outline in the preview: few objects have it."""
@@ -61,12 +64,16 @@ def frame_photo(picture: UInt8[np.ndarray, "height width 4"], cut: CutOut, size:
     if side < 0.5 * size:
         pixels = f"{right - left} x {bottom - top} pixels"
         notes = (*notes, f"the object is only {pixels} and is enlarged to {size / side:.1f} times: details are missing")
+    crop = Image.fromarray(composite(cut.picture[top:bottom, left:right]))
+    if (times := int(side // CANVAS)) > 1:  # a canvas is square, and so large a one would take gigabytes
+        crop, side = crop.reduce(times), side / times
+    width, height = crop.size
     # A canvas of whole pixels, two more than needed, around the object alone; then the square in fractions of a pixel.
     extent = int(np.ceil(side)) + 2
-    across, down = (extent - (right - left)) // 2, (extent - (bottom - top)) // 2
+    across, down = (extent - width) // 2, (extent - height) // 2
     canvas = Image.new("RGB", (extent, extent), "white")
-    canvas.paste(Image.fromarray(composite(cut.picture[top:bottom, left:right])), (across, down))
-    center = np.array([across + (right - left) / 2, down + (bottom - top) / 2])
+    canvas.paste(crop, (across, down))
+    center = np.array([across + width / 2, down + height / 2])
     box = (*(center - side / 2), *(center + side / 2))
     image = canvas.resize((size, size), Image.Resampling.HAMMING, box=box)
     return Photo(np.array(image), cut.mask, composite(picture), cut.source, notes)

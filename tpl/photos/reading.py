@@ -1,21 +1,26 @@
 """A picture file of any kind as upright bytes with alpha, or one sentence that says why not."""
 
-import struct
 import warnings
 from importlib import import_module
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from tpl.border import border
 from tpl.errors import PlainError
+from tpl.gate import open_picture, open_regular
 
 SMALLEST = 16
 """Pixels a side of the smallest picture that is taken; fewer show no shape."""
 
 LONGEST = 16
 """How many times a picture may be longer than it is wide: no object is seen in a strip."""
+
+MOST_PIXELS = 2**31
+"""Of a file that is opened to see how large it is; `Image.MAX_IMAGE_PIXELS` is what is decoded."""
 
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Brands, as a file's first bytes have them, of what telephones write by themselves."""
@@ -38,34 +43,40 @@ def load_photo(picture: PictureLike) -> UInt8[np.ndarray, "height width 4"]:
         picture: A file in any format that Pillow reads, or a picture in memory; it is left as it is.
 
     Raises:
-        ImageError: The file is missing, broken, animated, too large or of a format that is not read, or the picture
-            too small or a strip.
+        ImageError: The file is missing, broken, animated, a strip or too large, or the picture too small.
     """
     if isinstance(picture, np.ndarray):
         return _large_enough(_from_array(picture), "the picture")
     name = "the picture" if isinstance(picture, Image.Image) else str(picture)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if isinstance(picture, Image.Image):
-                return _large_enough(_as_rgba(picture, name), name)
-            if _is_heic(picture):
-                _learn_heic(name)
-            with Image.open(picture) as file:
-                return _large_enough(_as_rgba(file, name), name)
-    except ImageError:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        most = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise ImageError(f"{name} has more than {most} million pixels: shrink it first") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{name} cannot be read as an image ({reason}): give a PNG or JPEG file") from error
+    with border(name, "give a PNG or JPEG file", ImageError, " as an image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's complaints about tags that do no harm
+        if isinstance(picture, Image.Image):
+            return _large_enough(_as_rgba(picture, name), name)
+        try:
+            with open_regular(picture) as opened:
+                if _is_heic(opened):
+                    _learn_heic(name)
+                with open_picture(opened, MOST_PIXELS) as file:
+                    return _large_enough(_as_rgba(_sized(file, name), name), name)
+        except Image.DecompressionBombError as error:  # Pillow's own limit, before it tells the size
+            raise ImageError(_too_many(name)) from error
 
 
-def _is_heic(path: Path | str) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(12)
+def _sized(file: Image.Image, name: str) -> Image.Image:
+    """Gives a picture back whose pixels can be decoded: they are not yet."""
+    if file.width * file.height > (Image.MAX_IMAGE_PIXELS or MOST_PIXELS):
+        raise ImageError(_too_many(name))
+    _shaped(file.width, file.height, name)
+    return file
+
+
+def _too_many(name: str) -> str:
+    most = (Image.MAX_IMAGE_PIXELS or MOST_PIXELS) // 1_000_000
+    return f"{name} has more than {most} million pixels: shrink it first"
+
+
+def _is_heic(file: BufferedReader) -> bool:
+    head = file.peek(12)[:12]
     return head[4:8] == b"ftyp" and head[8:] in HEIC
 
 
@@ -111,11 +122,16 @@ def _from_array(array: np.ndarray) -> UInt8[np.ndarray, "height width 4"]:
 
 def _large_enough(picture: UInt8[np.ndarray, "height width 4"], name: str) -> UInt8[np.ndarray, "height width 4"]:
     height, width, _ = picture.shape
-    if min(height, width) < SMALLEST:
+    _shaped(width, height, name)
+    return picture
+
+
+def _shaped(width: int, height: int, name: str) -> None:
+    shorter, longer = sorted((width, height))
+    if shorter < SMALLEST:
         raise ImageError(f"{name} is {width} x {height} pixels: it must have at least {SMALLEST} a side")
-    if max(height, width) > LONGEST * min(height, width):
+    if longer > LONGEST * shorter:
         raise ImageError(
             f"{name} is {width} x {height} pixels, a strip more than {LONGEST} times as long as it is wide: cut it to "
             "the object and its surroundings"
         )
-    return picture

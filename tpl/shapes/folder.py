@@ -4,27 +4,33 @@
     my_meshes/sofas/oak/bench (1).glb         a sofa, of the kind "oak", in one family with "bench (2).glb"
     my_meshes/test/chairs/old.zip             its meshes are chairs of the test split
 
-Folders, or archives, called like a category or a split say so of what is in them. Where no split is said, families are
-divided by a hash of their names: files whose names differ in a number, a version or "copy" at the end are one family.
+Folders, or archives, called like a category ("chairs" or "chair") or a split say so of what is in them. A table
+`fronts.csv` (columns file, front, and up if it must be) tells where single files look that differ from the others.
+Where no split is said, families are divided by a hash of their names: files whose names differ in a number, a version
+or "copy" at the end are one family.
 """
 
+import csv
 import functools
 import hashlib
+import io
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
-from zipfile import BadZipFile, ZipFile
+from typing import Any, NamedTuple, get_args
+from zipfile import BadZipFile
 
 import numpy as np
 import trimesh
 from jaxtyping import Float
 from trimesh.visual.color import ColorVisuals
 
+from tpl.border import border
 from tpl.errors import PlainError
+from tpl.gate import Gate, GateError, open_archive
 from tpl.meshes import MeshError, load_mesh
 from tpl.meshes.checking import LARGEST
 from tpl.meshes.reading import FORMATS
@@ -34,6 +40,12 @@ from tpl.shapes.shape import CATEGORIES, SPLITS, Shape
 from tpl.source_code import code_digest
 
 COLORLESS = [184, 184, 184, 255]  # of meshes whose file gives no colour
+SAID = {name: name for name in CATEGORIES} | {name.removesuffix("s"): name for name in CATEGORIES}
+FACING = {".glb": "+z", ".gltf": "+z"}  # where the specification of a format says that a front looks; others: -z
+OTHERS = set(
+    ".3dm .3mf .blend .c4d .dae .dxf .fbx .iges .igs .lwo .max .obj.gz .skp .step .stp .usd .usdz .wrl .x3d".split()
+)
+TABLE = "fronts.csv"
 VARIANT = re.compile(r"[\s_.-]*(?:\(\d+\)|(?:(?<![a-z])(?:v|ver|version|var|variant))?[\s_.-]*\d+|(?<![a-z])copy)$")
 REFERENCE = re.compile(rb"(?im)^[ \t]*(?:mtllib|map_Kd|comment[ \t]+TextureFile|texture)[ \t]+\"?(.+?)\"?[ \t]*\r?$")
 
@@ -62,8 +74,8 @@ def folder_shapes(category: str, counts: Mapping[str, int], seed: int, options: 
         FolderError: There is no such folder, it holds no mesh, the category of a mesh is not said, or all meshes are
             one family.
     """
-    turn = rotation(options.up, options.front)
     meshes = _found(options)
+    fronts = _fronts(options)
     ids = _ids(meshes, options.folder)
     own = [mesh for mesh in meshes if mesh.category == category]
     kinds = [_safe(mesh.folders[0] if mesh.folders else Path(options.folder).resolve().name) for mesh in own]
@@ -86,9 +98,9 @@ def folder_shapes(category: str, counts: Mapping[str, int], seed: int, options: 
             category,
             family,
             split,
-            functools.partial(load_turned, mesh.path, turn),
+            functools.partial(load_turned, mesh.path, rotation(*fronts(mesh.path)), Path(options.folder)),
             source="folder",
-            version=_version(mesh.path, options),
+            version=_version(mesh.path, options, fronts(mesh.path)),
         )
         for mesh, family, split in zip(own, families, splits, strict=True)
     ]
@@ -96,13 +108,33 @@ def folder_shapes(category: str, counts: Mapping[str, int], seed: int, options: 
     return [shape for split in SPLITS for shape in [s for s in shapes if s.split == split][: counts.get(split, 0)]]
 
 
-def load_turned(path: str, turn: Float[np.ndarray, "3 3"]) -> trimesh.Trimesh:
+def remarks(options: SourceOptions) -> list[str]:
+    """What is worth a line to whoever prepares a folder: formats that are not read, fronts assumed."""
+    files = [Path(place, name) for place, _, names in os.walk(options.folder) for name in names]
+    left = Counter(path.suffix.lower() for path in files if path.suffix.lower() in OTHERS - FORMATS)
+    lines = []
+    if left:
+        each = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left.items()))
+        extra = "; pip install 'tpl[collada]' reads .dae" if ".dae" in left else ""
+        lines.append(f"left out: {sum(left.values())} files of formats that are not read ({each}); convert them{extra}")
+    facing = sum(path.suffix.lower() in FACING for path in files)
+    if facing and options.front == "auto":
+        lines.append(f"{facing} files of GLB or glTF look along +z, as their form says; --front says otherwise")
+    return lines
+
+
+def load_turned(path: str, turn: Float[np.ndarray, "3 3"], fence: Path | None = None) -> trimesh.Trimesh:
     """The mesh of a file in RAW: turned, centred, its bounding box of diagonal 1, with colours.
+
+    Args:
+        path: As `load_mesh` takes it.
+        turn: As `rotation` gives it.
+        fence: As `load_mesh` takes it.
 
     Raises:
         MeshError: It cannot be read, or is a single point.
     """
-    mesh = load_mesh(path)
+    mesh = load_mesh(path, fence=fence)
     vertices = np.asarray(mesh.vertices) @ turn.T
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     diagonal = np.linalg.norm(high - low)
@@ -127,6 +159,32 @@ def rotation(up: Axis, front: Axis) -> Float[np.ndarray, "3 3"]:
     return np.stack([np.cross(ahead, top), top, -ahead])
 
 
+def _fronts(options: SourceOptions) -> Callable[[str], tuple[Axis, Axis]]:
+    """Tells of a mesh's path where its top and its front look: by the table, by the options, by its format."""
+    table = _table(Path(options.folder) / TABLE)
+
+    def of(path: str) -> tuple[Axis, Axis]:
+        told = table.get(Path(os.path.relpath(path, options.folder)).as_posix(), {})
+        by_form = FACING.get(PurePosixPath(path).suffix.lower(), "-z")
+        front = told.get("front") or (by_form if options.front == "auto" else options.front)
+        return told.get("up") or options.up, front  # pyright: ignore
+
+    return of
+
+
+def _table(file: Path) -> dict[str, dict[str, str]]:
+    if not file.exists():
+        return {}
+    with border(file, "give it the columns file and front, such as `red/chair.obj,+x`", FolderError):
+        text = Gate(bytes_left=2**24).read(file).decode("utf-8-sig")
+        rows = {row["file"]: row for row in csv.DictReader(io.StringIO(text), restval="")}
+        for name, row in rows.items():
+            for column in ("front", "up"):
+                if (axis := row.get(column)) and axis not in get_args(Axis):
+                    raise ValueError(f"{name} has {column} {axis!r}; there are {', '.join(get_args(Axis))}")
+    return rows
+
+
 def _found(options: SourceOptions) -> list[_Found]:
     folder = Path(options.folder)
     if not options.folder or not folder.is_dir():
@@ -134,14 +192,14 @@ def _found(options: SourceOptions) -> list[_Found]:
     meshes = []
     for path, place in _files(folder):
         said = [part.lower() for part in place.parts[:-1]]
-        category = next((part for part in said if part in CATEGORIES), options.folder_category)
+        category = next((SAID[part] for part in said if part in SAID), options.folder_category)
         if category not in CATEGORIES:
             raise FolderError(
                 f"what is {path}? Say it for the whole folder, by --category chairs, or put it into a folder "
                 f"called {', '.join(CATEGORIES)}"
             )
         split = next((part for part in said if part in SPLITS), "")
-        folders = tuple(part for part in place.parts[:-1] if part.lower() not in (*CATEGORIES, *SPLITS))
+        folders = tuple(part for part in place.parts[:-1] if part.lower() not in (*SAID, *SPLITS))
         meshes.append(_Found(path, category, split, folders, place.parts[-1]))
     if not meshes:
         raise FolderError(f"{folder} holds no mesh: put {', '.join(sorted(FORMATS))} or .zip files there")
@@ -166,7 +224,7 @@ def _files(folder: Path) -> Iterator[tuple[str, PurePosixPath]]:
 
 def _members(path: Path, below: PurePosixPath) -> Iterator[tuple[str, PurePosixPath]]:
     try:
-        with ZipFile(path) as archive:
+        with open_archive(path) as archive:
             names = sorted(archive.namelist())
     except Exception:  # whatever is wrong with it, reading it as a shape will say so
         yield str(path), below
@@ -230,21 +288,21 @@ def _divided(keys: list[str], said: list[str], salt: str) -> list[str]:
     return [of_folder or split[key] for key, of_folder in zip(keys, said, strict=True)]
 
 
-def _version(path: str, options: SourceOptions) -> str:
+def _version(path: str, options: SourceOptions, axes: tuple[Axis, Axis]) -> str:
     """A hash of a file, what it names (materials, textures), the axes, our code; nothing where it is unreadable."""
     outer, _, inner = path.rpartition("!")
     try:
         if inner and not Path(path).exists():  # the archive lists a sum of each of its members
-            with ZipFile(outer) as archive:
+            with open_archive(outer) as archive:
                 members = {info.filename: info.CRC for info in archive.infolist()}
             others = {name: crc for name, crc in members.items() if Path(name).suffix.lower() not in FORMATS}
             contents = repr((members[inner], sorted(others.items())))
         else:
-            contents = repr(_contents(Path(path), Path(path).resolve().parent))
-    except (OSError, KeyError, ValueError, BadZipFile):
+            contents = repr(_contents(Path(path), Path(options.folder).resolve()))
+    except (OSError, KeyError, ValueError, GateError, BadZipFile):
         return ""
     code = code_digest(__name__, without=("tpl.shapes.procedural",))
-    return _hash(f"{contents} {options.up} {options.front} {code}")[:16]
+    return _hash(f"{contents} {' '.join(axes)} {code}")[:16]
 
 
 def _contents(path: Path, within: Path, steps: int = 2) -> list:
@@ -261,7 +319,7 @@ def _digest(path: str, size: int, changed: int) -> tuple[str, tuple[str, ...]]:
     """A hash of a file as it was at that time, and what it names: a collection is listed many times in a run."""
     if size > LARGEST:
         return str(size), ()
-    data = Path(path).read_bytes()
+    data = Gate(bytes_left=LARGEST).read(path)
     text = data if path.lower().endswith((".obj", ".mtl", ".ac")) else data[:4096]
     named = tuple(name.decode("utf-8", "replace") for name in dict.fromkeys(REFERENCE.findall(text)))
     return hashlib.sha256(data).hexdigest(), named

@@ -52,7 +52,8 @@ def _read_kept(file: Path, version: str) -> trimesh.Trimesh | None:
 
 
 def _make(entry: OpenShape, fetched: Path) -> trimesh.Trimesh:
-    mesh = load_mesh(entry.folder(fetched) / next(iter(entry.files)), drop=entry.drop_objects)
+    folder = entry.folder(fetched)
+    mesh = load_mesh(folder / next(iter(entry.files)), drop=entry.drop_objects, fence=folder)
     faces, colors = mesh.faces, np.full((len(mesh.faces), 4), UNPAINTED, np.uint8)
     visual: Any = mesh.visual
     if visual.kind == "face":

@@ -19,7 +19,7 @@ class SourceOptions(BaseModel):
     views: str = ""  # ShapeNet: the authors' folders of renders, <class>/<id>/{easy,hard}
     folder_category: str = ""  # of your own meshes that lie in no folder chairs/, sofas/ or airplanes/
     up: Axis = "+y"  # of your own meshes
-    front: Axis = "-z"  # of your own meshes
+    front: Axis | Literal["auto"] = "auto"  # of your own meshes; auto: +z of GLB and glTF, as they say, -z of others
     # what the test split holds out: families, whole groups of them, or single shapes (of your own meshes alone)
     split_by: Literal["family", "group", "random"] = "family"
     most: NonNegativeInt = 0  # shapes of each split; 0 for all that there are

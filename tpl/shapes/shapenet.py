@@ -13,11 +13,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile, ZipFile
 
 import trimesh
 
+from tpl.border import reason
 from tpl.errors import PlainError
+from tpl.gate import open_archive
 from tpl.meshes import load_mesh
 from tpl.shapes.options import SourceOptions
 from tpl.shapes.preprocessed import KINDS, find_preprocessed, find_views
@@ -117,10 +118,10 @@ def find_models(folder: Path, synset: str, ids: list[str] | None = None) -> dict
 def _archived(archive: Path, synset: str, size: int, changed: int) -> dict[str, Model]:
     pattern = re.compile(rf"(?:^|/){synset}/([\w-]+)/{re.escape(MODEL)}$")
     try:
-        with ZipFile(archive) as opened:
+        with open_archive(archive) as opened:
             members = [(pattern.search(member.filename), member) for member in opened.infolist()]
-    except (BadZipFile, OSError) as error:
-        raise ShapeNetError(f"{archive} is damaged ({error}): download it again") from error
+    except Exception as error:  # cut off, of another kind, or listing what it has not
+        raise ShapeNetError(f"{archive} is damaged ({reason(error)}): download it again") from error
     return {match[1]: Model(f"{archive}!{member.filename}", member.file_size) for match, member in members if match}
 
 

@@ -12,8 +12,10 @@ import safetensors.torch
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
+from pydantic import BaseModel, PositiveInt
 from torch import nn
 
+from tpl.border import read_model
 from tpl.errors import DEADLINE, OutOfTime
 from tpl.files import write_file
 from tpl.training.curve import LearningCurve
@@ -35,6 +37,12 @@ LOOKED_EVERY = 0.2
 
 WARM_UP, MEASURED = 5, 24
 """Steps that are taken before the clock starts, and by the clock, where the time given settles their number."""
+
+
+class Settled(BaseModel):
+    """How many steps the time given was found to be."""
+
+    steps: PositiveInt
 
 
 class SavePoints:
@@ -152,7 +160,7 @@ def settled_steps(
         record: The file; none where nothing is kept.
     """
     if record is not None and record.exists():
-        return json.loads(record.read_text())["steps"]
+        return read_model(record, Settled, "move it away, and the steps are measured anew").steps
     before = copy.deepcopy((objective.state_dict(), [optimizer.state_dict() for optimizer in optimizers]))
     # The steps lie in the middle of even stages of the training, since a term may join half-way, and what is done a
     # few times in all (features that are measured at the first step and the last) is not among them.

@@ -21,7 +21,7 @@ from tpl.losses import byol_loss, info_nce_loss, nt_xent_loss
 from tpl.models.encoder import EncoderConfig, imagenet_trunk, normalise, resnet18_trunk
 from tpl.models.heads import PROJECTED, predictor, projection_head
 from tpl.training.embedding import draw_rows
-from tpl.training.loop import TrainingConfig, convolutions_apart
+from tpl.training.loop import AtOnce, TrainingConfig, convolutions_apart
 from tpl.training.representation import Measures, calibrated, measure
 from tpl.training.runs import RunFolder, train_or_load
 from tpl.training.sharing import ShareError, gathered, launched_processes
@@ -39,7 +39,7 @@ class ContrastiveConfig(TrainingConfig):
     pairs: Pairs = "views"
     start: Literal["random", "imagenet"] = "random"
     boxed: bool = False  # ours: views are cut to the box around their object, so that its place tells nothing
-    pairs_per_batch: PositiveInt = 256  # at most one of each shape
+    pairs_per_batch: AtOnce = 256  # at most one of each shape
     learning_rate: float = Field(default=3e-4, gt=0)
     muon_rate: NonNegativeFloat = 0.0  # ours: convolutions learn by Muon; 0: by Adam, as all else
     temperature: float = Field(default=0.07, gt=0)  # SimCLR and MoCo
@@ -239,7 +239,7 @@ def load_contrastive(folder: Path | str, device: torch.device | str = "cpu") -> 
         RunError: There is none, or it is broken.
     """
     run = RunFolder(folder)
-    config = ContrastiveConfig.model_validate(run.config())
+    config = run.configured(ContrastiveConfig)
     objective = METHODS[config.method](config, resnet18_trunk(config.encoder.width))
     history = run.load(objective)
     return _run(objective.to(device), history)

@@ -13,7 +13,7 @@ from tpl.dataset.batches import SDFBatch, SDFTable
 from tpl.losses import CURRICULUM, code_prior, curriculum_l1, pointpair_warp, pointwise_warp
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
 from tpl.training.denormals import flushed_denormals
-from tpl.training.loop import Group, TrainingConfig
+from tpl.training.loop import AtOnce, Group, TrainingConfig
 from tpl.training.runs import RunFolder, train_or_load
 from tpl.training.sharing import launched_processes
 
@@ -52,7 +52,7 @@ class EmbeddingConfig(DecoderTrainingConfig):
     """Everything that phase 1 depends on; the defaults are the preset `fixed` at the paper's size."""
 
     epochs: PositiveInt = 2001
-    shapes_per_batch: PositiveInt = 24
+    shapes_per_batch: AtOnce = 24
     points_per_shape: PositiveInt = 5000
     batch_split: NonNegativeInt = 0  # parts in which a step takes its shapes; 0: as many as suit the device
     code_rate: float = Field(default=1e-3, gt=0)
@@ -240,7 +240,7 @@ def load_embedding(folder: Path | str, device: torch.device | str = "cpu") -> Em
         RunError: There is none, or it is broken.
     """
     run = RunFolder(folder)
-    config = EmbeddingConfig.model_validate(run.config())
+    config = run.configured(EmbeddingConfig)
     objective = EmbeddingObjective(run.shape_of("codes.weight")[0], config)
     history = run.load(objective)
     objective.to(device).eval()

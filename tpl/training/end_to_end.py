@@ -19,7 +19,7 @@ from tpl.training.embedding import (
     new_decoder,
     warp_terms,
 )
-from tpl.training.loop import Group
+from tpl.training.loop import AtOnce, Group
 from tpl.training.regression import VariedViews
 from tpl.training.runs import RunFolder, train_or_load
 
@@ -32,7 +32,7 @@ class EndToEndConfig(DecoderTrainingConfig, VariedViews):
 
     epochs: PositiveInt = 2001
     encoder: EncoderConfig = EncoderConfig()
-    views_per_batch: PositiveInt = 24
+    views_per_batch: AtOnce = 24
     points_per_view: PositiveInt = 5000
     trunk: Literal["trained", "frozen"] = "trained"  # the authors freeze it: then only the head of the encoder learns
     start: Start = "random"  # of the trunk
@@ -139,7 +139,7 @@ def load_end_to_end(folder: Path | str, device: torch.device | str = "cpu") -> E
         RunError: There is none, or it is broken.
     """
     run = RunFolder(folder)
-    objective = EndToEndObjective(EndToEndConfig.model_validate(run.config()))
+    objective = EndToEndObjective(run.configured(EndToEndConfig))
     history = run.load(objective)
     objective.to(device).eval()
     return EndToEndRun(objective.encoder, objective.model, history)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
@@ -22,6 +22,9 @@ from tpl.training.precision import half_precision
 from tpl.training.sharing import accelerator_on, share
 from tpl.training.states import load_state
 from tpl.watching import Stage
+
+AtOnce = Annotated[PositiveInt, Field(le=65_536)]
+"""How many shapes or views a batch may show: more would be laid out for hours before the first step."""
 
 
 class TrainingConfig(BaseModel):

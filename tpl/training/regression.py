@@ -24,7 +24,7 @@ from tpl.dataset.batches import (
 from tpl.losses import curriculum_l1, latent_l1
 from tpl.models import DeepImplicitTemplate, Encoder, EncoderConfig
 from tpl.training.embedding import EmbeddingRun, draw_rows
-from tpl.training.loop import TrainingConfig, convolutions_apart
+from tpl.training.loop import AtOnce, TrainingConfig, convolutions_apart
 from tpl.training.runs import RunFolder, train_or_load
 
 
@@ -69,7 +69,7 @@ class RegressionConfig(VariedViews):
 
     epochs: PositiveInt = 5000  # the paper's 100 over all of a shape's 50 views; an epoch here is one view a shape
     encoder: EncoderConfig = EncoderConfig()
-    views_per_batch: PositiveInt = 512
+    views_per_batch: AtOnce = 512
     learning_rate: float = Field(default=1e-3, gt=0)
     muon_rate: NonNegativeFloat = 0.0  # ours: convolutions learn by Muon; 0: by Adam, as all else
     weight_decay: NonNegativeFloat = 0.0
@@ -205,7 +205,7 @@ def load_regression(folder: Path | str, embedding: EmbeddingRun, device: torch.d
         RunError: There is none, or it is broken.
     """
     run = RunFolder(folder)
-    config = RegressionConfig.model_validate(run.config())
+    config = run.configured(RegressionConfig)
     objective = RegressionObjective(embedding, config)
     history = run.load(objective)
     return RegressionRun(objective.encoder.to(device).eval(), history)

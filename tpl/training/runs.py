@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import safetensors
 import safetensors.torch
 import torch
 from accelerate import Accelerator
@@ -28,6 +27,7 @@ from accelerate.utils import broadcast_object_list
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
+from tpl.border import Model, border, read_json
 from tpl.errors import PlainError
 from tpl.files import BusyError, alone_in, cut_into_parts, read_whole, write_file
 from tpl.provenance import describe_run
@@ -53,8 +53,9 @@ class RunFolder:
         """Makes the folder ready for a training of this configuration on data of this hash.
 
         A folder of another configuration is set aside under a name of its own, with a warning that says what
-        differs; so is one that has lost its configuration, as a folder has that was removed while it was written to,
-        unless the state in it says that it is of this very training. Nothing is overwritten.
+        differs; so is one that has lost its configuration, as a folder has that was removed while it was written to, or
+        whose configuration cannot be read, unless the state in it says that it is of this very training. Nothing is
+        overwritten.
 
         Returns:
             Whether the training is finished already, so that its weights can be loaded.
@@ -65,7 +66,7 @@ class RunFolder:
             warnings.warn(
                 f"{self.path} held {reason}; it is kept as {aside.name}, and the training starts anew", stacklevel=3
             )
-        if (self.path / "config.json").exists():
+        if self._told() is not None:
             return (self.path / "run.json").exists()
         self._write_config()
         return False
@@ -119,7 +120,8 @@ class RunFolder:
 
     def shape_of(self, tensor: str) -> list[int]:
         """The shape of one tensor of a finished run."""
-        return list(self._tensors()[tensor].shape)
+        with border(self.path / "model.safetensors", self._anew, RunError):
+            return list(self._tensors()[tensor].shape)
 
     def digest(self) -> str:
         """A hash of a finished run's weights, for what is trained on top of them."""
@@ -134,23 +136,33 @@ class RunFolder:
         """
         if not (self.path / "config.json").exists():
             raise RunError(f"no training in {self.path}: run its chapter or `tpl train` first")
-        stored = _read_json(self.path / "config.json")
+        stored = read_json(self.path / "config.json", self._anew, RunError)
         return {name: value for name, value in stored.items() if name != "data"}
+
+    def configured(self, kind: type[Model]) -> Model:
+        """What the run was asked to do, as a configuration of this kind.
+
+        Raises:
+            RunError: There is no run, or one of another kind.
+        """
+        with border(self.path / "config.json", self._anew, RunError):
+            return kind.model_validate(self.config())
 
     def data(self) -> str:
         """The hash of what the run learns from, and of the trainings that it stands on; empty where there is no run."""
         file = self.path / "config.json"
-        return _read_json(file).get("data", "") if file.exists() else ""
+        return str(read_json(file, self._anew, RunError).get("data", "")) if file.exists() else ""
 
     def history(self) -> pd.DataFrame:
         """The learning curve of a finished run."""
         self._require_finished()
-        return pd.read_csv(self.path / "history.csv")
+        with border(self.path / "history.csv", self._anew, RunError):
+            return pd.read_csv(self.path / "history.csv")
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` says: device, versions, seconds, peak memory, git commit, the precision that was chosen."""
         self._require_finished()
-        return _read_json(self.path / "run.json")
+        return read_json(self.path / "run.json", self._anew, RunError)
 
     def _foreign(self, kind: type[BaseModel]) -> str:
         """What in the folder is not of the training that begins; nothing where all is."""
@@ -162,8 +174,14 @@ class RunFolder:
         return "" if any(told.values()) or not remains else "what is left of a run without its config.json"
 
     def _told(self) -> dict[str, Any] | None:
-        file = self.path / "config.json"
-        return _read_json(file) if file.exists() else None
+        try:
+            return read_json(self.path / "config.json", self._anew)
+        except PlainError:  # there is none, or none that says anything
+            return None
+
+    @property
+    def _anew(self) -> str:
+        return f"move {self.path} away and train anew, or put a whole copy there"
 
     def _told_by_state(self) -> dict[str, Any] | None:
         return read_progress(self.state).get("of")  # states did not say it before
@@ -175,10 +193,8 @@ class RunFolder:
     def _tensors(self) -> dict[str, torch.Tensor]:
         self._require_finished()
         file = self.path / "model.safetensors"
-        try:
+        with border(file, self._anew, RunError):
             return safetensors.torch.load(read_whole(file))
-        except (OSError, safetensors.SafetensorError) as error:
-            raise RunError(f"{file} cannot be read ({error}): remove {self.path} and train anew") from error
 
     def _require_finished(self) -> None:
         if not (self.path / "run.json").exists():
@@ -252,13 +268,6 @@ def _alone(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
         if busy := broadcast_object_list([busy])[0]:
             raise BusyError(busy)
         yield
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text())
-    except ValueError as error:
-        raise RunError(f"{file} is not valid JSON ({error}): remove {file.parent} and train anew") from error
 
 
 def _completed(kind: type[BaseModel], found: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def training_device(wanted: str = "auto") -> torch.device:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise ValueError(f"no device is called {wanted!r}; try auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda", "mps", "xpu"):  # "meta" has no memory, others are of other libraries
+        raise ValueError(f"nothing can be trained on {wanted!r}; try auto, cpu or cuda")
     if device.type == "cuda" and not is_cuda_available():
         raise ValueError(f"{wanted!r} was asked for and this machine has no CUDA device; use auto or cpu")
     if wanted == "cuda" and "LOCAL_RANK" in os.environ:  # one of the processes of `accelerate launch`

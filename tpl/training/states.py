@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from accelerate import Accelerator
 
+from tpl.border import border, read_json
 from tpl.files import cut_into_parts, join_parts, write_folder
 
 
@@ -24,7 +25,7 @@ def latest_state(folder: Path) -> Path | None:
 def read_progress(folder: Path) -> dict[str, Any]:
     """How far the newest state below a folder has come, and what it is a state of; nothing where there is none."""
     saved = latest_state(folder)
-    return json.loads((saved / "progress.json").read_text()) if saved else {}
+    return read_json(saved / "progress.json", _anew(saved)) if saved else {}
 
 
 def save_state(accelerator: Accelerator, folder: Path, progress: Mapping[str, Any], history: list[dict]) -> None:
@@ -64,10 +65,15 @@ def load_state(accelerator: Accelerator, folder: Path) -> tuple[int, list[dict],
     saved = latest_state(folder)
     if saved is None:
         return 0, [], {}
-    with _whole(saved) as whole:
-        accelerator.load_state(str(whole), load_kwargs={"weights_only": True})
     progress = read_progress(folder)
-    return progress["step"], _rows(saved / "history.csv"), progress.get("row", {})
+    with border(saved, _anew(saved)):
+        with _whole(saved) as whole:
+            accelerator.load_state(str(whole), load_kwargs={"weights_only": True})
+        return int(progress["step"]), _rows(saved / "history.csv"), progress.get("row", {})
+
+
+def _anew(saved: Path) -> str:
+    return f"move {saved} away, and the training goes on from the state before it or begins anew"
 
 
 def _rows(file: Path) -> list[dict]:

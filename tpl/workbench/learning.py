@@ -89,14 +89,14 @@ class Learning:
 
     def _embedding(self, run: RunFolder) -> nn.Module:
         shapes = len(self.collection.shapes(self.category, "coded"))
-        return EmbeddingObjective(shapes, EmbeddingConfig.model_validate(run.config()))
+        return EmbeddingObjective(shapes, run.configured(EmbeddingConfig))
 
     def _regression(self, run: RunFolder) -> nn.Module:
-        config = RegressionConfig.model_validate(run.config())
+        config = run.configured(RegressionConfig)
         return RegressionObjective(load_embedding(self._phase_1(run)), config)
 
     def _end_to_end(self, run: RunFolder) -> nn.Module:
-        return EndToEndObjective(EndToEndConfig.model_validate(run.config()))
+        return EndToEndObjective(run.configured(EndToEndConfig))
 
     def _phase_1(self, run: RunFolder) -> Path:
         """The phase 1 that a training stands on: it knows it by the hash of its weights."""
