@@ -91,7 +91,7 @@ def _block(block: Any, eight_bits: bool) -> Packed:
         "second": (block.conv2, block.bn2),
         "shortcut": block.downsample,
     }
-    return {name: _convolution(*layer, eight_bits) for name, layer in layers.items() if layer is not None}
+    return {name: _convolution(layer[0], layer[1], eight_bits) for name, layer in layers.items() if layer is not None}
 
 
 def _convolution(convolution: nn.Conv2d, norm: nn.BatchNorm2d, eight_bits: bool) -> Packed:
