@@ -2,8 +2,10 @@
 
 import difflib
 import os
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PlainError(ValueError):
@@ -40,3 +42,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     by_small_letters = {name.lower(): name for name in known if name}
     found = difflib.get_close_matches(word.lower(), by_small_letters, n=1)
     return f"; did you mean {by_small_letters[found[0]]}?" if found else ""
+
+
+@contextmanager
+def told_in_a_sentence() -> Iterator[None]:
+    """Ends a command on a wrong input with one sentence and exit status 1, and 75 where its time is over."""
+    try:
+        yield
+    except OutOfTime as error:
+        print(f"tpl: {error}", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
+    except (ValueError, OSError) as error:
+        sys.exit(f"tpl: {error}")
+    except KeyboardInterrupt:
+        sys.exit("tpl: interrupted; what was finished is kept, and the same command goes on from there")

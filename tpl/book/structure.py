@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[1]
 
 FLOORS: Sequence[str] = (
     "errors watching reporting files settings provenance source_code geometry losses metrics meshes rendering shapes "
-    "evaluation look dataset models training inference refinement study photos chapters book workbench __main__"
+    "evaluation look dataset models training inference refinement pretrained study photos chapters book workbench "
+    "__main__ start"
 ).split()
 """The rooms from the ground up: one imports only from those before it. The package itself stands above all."""
 

@@ -60,8 +60,8 @@ class Scene:
         steps = f", {len(self.steps)} steps" if len(self.steps) > 1 else ""
         return f"3D scene '{self.name}'" + (f": {shown}" if shown else "") + steps
 
-    def page(self) -> str:
-        """The scene as an HTML page; it wants `LIBRARIES` in the folder above its own."""
+    def page(self, alone: bool = False) -> str:
+        """The scene as an HTML page; it wants `LIBRARIES` in the folder above its own, or holds them, 2.6 MB."""
         data = [base64.b64encode(_snapshot(panel, self.camera)).decode() for panel in self.panels]
         panels = "".join(
             f'<div class="panel"><div class="canvas" data-snapshot="{snapshot}"></div>'
@@ -74,8 +74,12 @@ class Scene:
             f'<label><input type="range" min="0" max="{last}" value="{last}" aria-label="step">'
             f"<output>{html.escape(self.steps[-1])}</output><datalist>{labels}</datalist></label>"
         )
+        page = PAGE
+        for library in libraries() if alone else ():
+            script = library.read_text(encoding="utf-8").replace("</script", "<\\/script")
+            page = page.replace(f'<script src="../{library.name}"></script>', f"<script>{script}</script>")
         return (
-            PAGE.replace("[NAME]", html.escape(self.name))
+            page.replace("[NAME]", html.escape(self.name))
             .replace("[PANELS]", panels)
             .replace("[SLIDER]", slider if last else "")
         )
