@@ -20,6 +20,7 @@ from tpl.geometry.marching import sample_mesh
 from tpl.inference import OracleConfig
 from tpl.metrics import chamfer_distance
 from tpl.pretrained import files
+from tpl.pretrained.doubt import Doubt
 from tpl.pretrained.files import NetworksError, has_networks
 from tpl.pretrained.loading import load_networks
 from tpl.settings import SettingsError
@@ -191,6 +192,11 @@ def test_a_photograph_becomes_a_mesh_in_a_fresh_clone(bench, committed, tmp_path
     line = "tpl reconstruct photo.png -o chair.glb --category chairs --resolution 16"
     monkeypatch.setattr(sys, "argv", line.split())
     main()
-    assert f"networks: {committed / 'chairs'}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "networks: those that come with the package, of profile tiny" in said and "silhouette: 0." in said
+    assert "doubt: " in said and "from what was learnt" in said  # without any prepared data
+    assert len(Doubt.load(committed / "chairs" / "doubt.safetensors").codes) == 3 * 4  # training shapes and their views
+    ready = tpl.load("chairs", committed)  # a folder that `tpl networks` wrote is a run
+    assert ready.doubt is not None and ready.origin == str(committed / "chairs")
     with pytest.raises(RunError):
         tpl.reconstruct(image, "chairs", "runs/mine")  # who names a run gets no other's networks

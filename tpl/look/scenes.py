@@ -76,7 +76,8 @@ class Scene:
         )
         page = PAGE
         for library in libraries() if alone else ():
-            script = library.read_text(encoding="utf-8").replace("</script", "<\\/script")
+            text = library.read_text(encoding="utf-8")
+            script = re.sub(r"<(?=!--|/?script)", r"\\x3c", text)  # they stand in strings, and would be tags
             page = page.replace(f'<script src="../{library.name}"></script>', f"<script>{script}</script>")
         return (
             page.replace("[NAME]", html.escape(self.name))

@@ -75,14 +75,15 @@ def reconstruct(
         raise ImageError("no photograph is given: name a file, or a folder of files")
     if refine < 0:
         raise SettingsError(f"{refine} steps of refinement are not possible: give 0 or more")
-    of_folder = images[0].is_dir()
+    first = Path(next(iter(images)))
+    of_folder = first.is_dir()
     if of_folder and (len(images) > 1 or mask or rectangle):
-        raise ImageError(f"{images[0]} is a folder: give it alone, without a mask or a rectangle")
+        raise ImageError(f"{first} is a folder: give it alone, without a mask or a rectangle")
     if len(images) > 1 and (mask or rectangle):
         raise ImageError("a mask or a rectangle belongs to one photograph: give several their masks as transparency")
     session = Session(category, runs, data, phase, refine, resolution)
     if of_folder:
-        return _folder(session, images[0], output, preview, doubt, format_ or "glb")
+        return _folder(session, first, output, preview, doubt, format_ or "glb")
     path = check_output(output if output.suffix else output.with_suffix(f".{format_ or 'glb'}"))
     if format_ and path.suffix.lower() != f".{format_}":
         raise ImageError(f"{path} does not end in .{format_}: give one of both")

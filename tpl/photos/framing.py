@@ -72,8 +72,8 @@ def frame_photo(picture: UInt8[np.ndarray, "height width 4"], cut: CutOut, size:
     image, covered = (
         np.array(part.resize((size, size), Image.Resampling.HAMMING, box=box)) for part in (canvas, object_)
     )
-    square = (left - across + box[0], top - down + box[1], side)
-    return Photo(image, cut.mask, composite(picture), cut.source, notes, covered, tuple(map(float, square)))
+    square = (float(left - across + box[0]), float(top - down + box[1]), float(side))
+    return Photo(image, cut.mask, composite(picture), cut.source, notes, covered, square)
 
 
 def bounding_box(mask: UInt8[np.ndarray, "height width"]) -> tuple[int, int, int, int]:

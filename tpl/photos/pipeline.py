@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -231,7 +232,7 @@ def reconstruct(
         NetworksError: Those of the package are not there, or not as they were written.
         EmptyShape: The decoded function has no surface.
     """
-    pictures = [*picture] if isinstance(picture, list | tuple) else [picture]
+    pictures: list[Any] = [*picture] if isinstance(picture, list | tuple) else [picture]
     if category == "auto":
         category = find_category(pictures[0], mask, rectangle)[0]
     ready = load(category, runs, phase, device)

@@ -230,7 +230,7 @@ def surface_doubt(
     return moved.double().cpu().numpy()[KDTree(asked).query(vertices)[1]]
 
 
-def doubt_mesh(mesh: trimesh.Trimesh, moved: Float[np.ndarray, " vertices"], largest: float = 0.08) -> trimesh.Trimesh:
+def doubt_mesh(mesh: trimesh.Trimesh, moved: Float[np.ndarray, " vertices"], largest: float = 0.04) -> trimesh.Trimesh:
     """A mesh coloured by how far its surface may move: pale where it stays, red from `largest` on."""
     share = np.clip(moved / largest, 0, 1)[:, None]
     colors = (1 - share) * np.array([222, 222, 214]) + share * np.array([190, 24, 24])
