@@ -29,11 +29,12 @@ def cases(count: int, seed: int, noise: float = 0.5) -> tuple[list[Clues], np.nd
 
 
 def test_an_interval_holds_for_as_many_new_cases_as_it_says():
-    kept = []
+    kept, told = [], []
     for seed in range(10):
         calibration = calibrate(*cases(80, seed))
         kept.append(coverage_of(calibration, *cases(400, 100 + seed)[:2]))
-    assert np.mean(kept) == pytest.approx(LEVEL, abs=0.05)
+        told.append(calibration.kept)
+    assert np.mean(kept) == pytest.approx(LEVEL, abs=0.05) and np.mean(told) == pytest.approx(LEVEL, abs=0.05)
 
 
 def test_it_is_the_narrower_the_more_the_clues_say():
@@ -67,12 +68,12 @@ def test_what_is_farther_than_all_that_was_held_out_is_nonsense():
 
 def test_a_file_keeps_it(tmp_path):
     codes = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float16).astype(np.float32)
-    calibration = calibrate(*cases(40, 3))._replace(kept=0.81)
+    calibration = calibrate(*cases(40, 3))._replace(tested=0.81)
     Doubt(codes, np.array([0.1, 0.2], np.float32), {"fitted": calibration}).save(tmp_path / "doubt.safetensors")
     again = Doubt.load(tmp_path / "doubt.safetensors")
     np.testing.assert_array_equal(again.codes, codes)
     assert again.calibrations["fitted"].interval(Clues(0.2, 0.2, 0.2)) == calibration.interval(Clues(0.2, 0.2, 0.2))
-    assert isinstance(again.calibrations["fitted"], Calibration) and again.calibrations["fitted"].kept == 0.81
+    assert isinstance(again.calibrations["fitted"], Calibration) and again.calibrations["fitted"].tested == 0.81
 
 
 def test_variants_stay_on_white_and_keep_the_object_s_size():

@@ -19,7 +19,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 import trimesh
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -60,8 +60,9 @@ class Calibration(NamedTuple):
 
     weights: Float[np.ndarray, " 4"]  # of the features and of 1: the logarithm of the Chamfer distance
     errors: Float[np.ndarray, " 2"]  # of that logarithm, below and above
-    kept: float  # share of test views that the interval holds for
-    shapes: int  # held-out ones that it is of
+    kept: float  # share of the shapes that it is of, each left out of all, that the interval holds for
+    tested: float  # the same share of test shapes
+    shapes: int  # that it is of
 
     def interval(self, clues: Clues) -> tuple[float, float]:
         """Between what the Chamfer distance is in `LEVEL` of cases (raw units, squared)."""
@@ -128,7 +129,7 @@ class Doubt(NamedTuple):
         facts = {}
         for mode, one in self.calibrations.items():
             tensors |= {f"{mode}.weights": one.weights, f"{mode}.errors": one.errors}
-            facts[mode] = json.dumps({"kept": one.kept, "shapes": one.shapes})
+            facts[mode] = json.dumps({"kept": one.kept, "tested": one.tested, "shapes": one.shapes})
         safetensors.numpy.save_file(tensors, str(file), metadata=facts)
 
     @classmethod
@@ -153,17 +154,34 @@ def calibrate(
         chamfer: Its distance from the truth.
         shapes: Which shape it is of: views of one are left out together.
         level: The share.
+
+    Returns:
+        `kept` is measured: the whole is done again without some of the shapes, for each of `FOLDS` parts of them.
     """
+    numbers, kept = _parts(shapes), np.zeros(len(chamfer))
+    for part in np.unique(numbers):
+        left = numbers == part
+        others, out = ([clues[row] for row in np.flatnonzero(rows)] for rows in (~left, left))
+        found = _interval(others, chamfer[~left], [shapes[row] for row in np.flatnonzero(~left)], level)
+        kept[left] = coverage_of(found, out, chamfer[left])
+    return _interval(clues, chamfer, shapes, level)._replace(kept=float(kept.mean()))
+
+
+def _interval(clues: list[Clues], chamfer: Float[np.ndarray, " views"], shapes: list[str], level: float) -> Calibration:
     features, wanted = np.stack([one.features for one in clues]), np.log(chamfer)
-    numbers = np.unique(shapes, return_inverse=True)[1] % FOLDS
-    errors = np.zeros(len(wanted))
-    for fold in range(FOLDS):
-        left = numbers == fold
+    numbers, errors = _parts(shapes), np.zeros(len(wanted))
+    for part in np.unique(numbers):
+        left = numbers == part
         errors[left] = wanted[left] - _ridge(features[~left], wanted[~left]).predict(features[left])
     count = len(errors)
     ends = [np.floor((count + 1) * (1 - level) / 2) / count, np.ceil((count + 1) * (1 + level) / 2) / count]
     found = np.quantile(errors, np.clip(ends, 0, 1), method="inverted_cdf")
     return _ridge(features, wanted)._replace(errors=found, shapes=len(set(shapes)))
+
+
+def _parts(shapes: list[str]) -> Int[np.ndarray, " views"]:
+    """For each view in which of `FOLDS` parts its shape is."""
+    return np.unique(shapes, return_inverse=True)[1] % FOLDS
 
 
 def coverage_of(calibration: Calibration, clues: list[Clues], chamfer: Float[np.ndarray, " views"]) -> float:
@@ -176,7 +194,7 @@ def _ridge(features: Float[np.ndarray, "n 3"], wanted: Float[np.ndarray, " n"]) 
     middle, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
     units = (features - middle) / scale
     slopes = np.linalg.solve(units.T @ units + RIDGE * np.eye(3), units.T @ (wanted - wanted.mean())) / scale
-    return Calibration(np.append(slopes, wanted.mean() - middle @ slopes), np.zeros(2), float("nan"), 0)
+    return Calibration(np.append(slopes, wanted.mean() - middle @ slopes), np.zeros(2), float("nan"), float("nan"), 0)
 
 
 def code_spread(arm: Reconstructor) -> Float[np.ndarray, " dim"]:

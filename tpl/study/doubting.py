@@ -67,8 +67,8 @@ def measure_doubt(bench: Bench, steps: int = STEPS) -> Doubt:
         if len(set(found.shapes)) < FEWEST:
             continue
         calibration = calibrate(found.clues, np.array(found.chamfer), found.shapes)
-        kept = coverage_of(calibration, judged.clues, np.array(judged.chamfer))
-        calibrations[mode] = calibration._replace(kept=kept)
+        tested = coverage_of(calibration, judged.clues, np.array(judged.chamfer))
+        calibrations[mode] = calibration._replace(tested=tested)
     return doubt._replace(calibrations=calibrations)
 
 

@@ -163,11 +163,14 @@ def _doubt_in_words(doubt: Doubt) -> str:
     if not doubt.calibrations:
         return "How far a picture is from those of training shapes; too few shapes were held out for an interval."
     said = {"fitted": "fitted to the silhouette", "seen": "of the encoder itself"}
-    kept = " and ".join(f"{one.kept:.0%} of answers {said[mode]}" for mode, one in doubt.calibrations.items())
+    kept = " and ".join(
+        f"{one.kept:.0%} of answers {said[mode]} ({one.tested:.0%} on the test shapes, whose styles are others)"
+        for mode, one in doubt.calibrations.items()
+    )
     shapes = max(one.shapes for one in doubt.calibrations.values())
     return (
         f"An interval of the Chamfer distance that is said to hold for {LEVEL:.0%} of unseen made shapes is calibrated "
-        f"on {shapes} validation shapes; on the test shapes, whose styles are others, it held for {kept}."
+        f"on {shapes} validation shapes; on shapes that were left out of it, it held for {kept}."
     )
 
 
