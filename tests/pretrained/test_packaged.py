@@ -37,7 +37,7 @@ def test_they_are_small_and_load_as_the_run_that_they_are_of(category):
 def test_a_chair_of_an_unseen_style_is_answered_with_its_silhouette_and_a_doubt():
     shape = list_shapes("procedural", "chairs", train=1, test=1)[-1]
     view = render_view(shape.load(), FIXED, 192)
-    made = tpl.load("chairs").reconstruct(view, resolution=32)
+    made = tpl.load("chairs").reconstruct(view, resolution=64)
     assert made.answer.after[0] < made.answer.before[0] + 0.01 and made.answer.after[0] < 0.35
     assert made.judgement and made.judgement.interval and made.judgement.as_far > 0.01
     (camera,) = made.cameras

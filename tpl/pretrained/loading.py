@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tpl.inference import Reconstructor
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig, Encoder, EncoderConfig
+from tpl.models.implicit import project_to_ball
 from tpl.pretrained.files import DECODER, ENCODER, check_networks
 from tpl.shapes.shape import check_category
 
@@ -26,11 +27,13 @@ def load_networks(category: str, device: str = "cpu", folder: Path | None = None
     """
     place = check_networks(check_category(category), folder)
     learnt, encoders = (_tensors(place / name) for name in (DECODER, ENCODER))
-    model = DeepImplicitTemplate(DeepImplicitTemplateConfig(**_config(place / DECODER)["model"]))
+    config = _config(place / DECODER)
+    model = DeepImplicitTemplate(DeepImplicitTemplateConfig(**config["model"]))
     encoder = Encoder(EncoderConfig(**_config(place / ENCODER)["encoder"]))
     for network, tensors, prefix in ((model, learnt, "model."), (encoder, encoders, "encoder.")):
         _fill(network, tensors, prefix, device)
-    return Reconstructor(encoder, model, learnt["codes.weight"].float().to(device))
+    codes = project_to_ball(learnt["codes.weight"].float(), config["code_radius"])
+    return Reconstructor(encoder, model, codes.to(device))
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], prefix: str, device: str) -> None:
