@@ -16,10 +16,11 @@ from tpl.geometry.marching import EmptyShape
 from tpl.geometry.whole import share_outside
 from tpl.meshes import check_writable, write_mesh
 from tpl.photos.distance import sentences_of_distance
-from tpl.photos.pipeline import STEPS, PhotoReconstruction, PhotoReconstructor, find_category, load
+from tpl.photos.pipeline import STEPS, PhotoReconstruction, PhotoReconstructor, category_of, cut_photo, load
 from tpl.photos.reading import ImageError
 from tpl.photos.showing import doubt_picture, seen_picture
 from tpl.settings import SettingsError
+from tpl.shapes.shape import check_category
 
 Format = Literal["glb", "obj", "ply", "stl", "off", "html"]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -110,15 +111,15 @@ class Session:
         self, pictures: Sequence[Path], mask: Path | None = None, rectangle: tuple[int, int, int, int] | None = None
     ) -> PhotoReconstruction:
         """The mesh of one object; raises as `tpl.photos.reconstruct`."""
-        category = self.category
+        category = self.category if self.category == "auto" else check_category(self.category)
+        cuts = [cut_photo(picture, mask, rectangle) for picture in pictures]
         if category == "auto":
-            category, share = find_category(pictures[0], mask, rectangle)
+            category, share = category_of(*cuts[0])
             self.sorted = f"category: {category} ({share:.0%} of the training views that look most like it are)"
         if category not in self.ready:
             self.ready[category] = load(category, self.runs, self.phase)
-        return self.ready[category].reconstruct(
-            *pictures, mask=mask, rectangle=rectangle, refine=self.refine, resolution=self.resolution
-        )
+        ready = self.ready[category]
+        return ready.answer([ready.frame(*cut) for cut in cuts], self.refine, self.resolution)
 
     def told(self, made: PhotoReconstruction) -> list[str]:
         """What is to be said of a reconstruction, a line each."""

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 
 from tpl.inference import Reconstructor
 from tpl.meshes import Normalization
-from tpl.photos.cutting import cut_out
+from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.framing import FRAMING, Photo, frame_photo
 from tpl.photos.reading import PictureLike, load_photo
 from tpl.pretrained.doubt import FILE, Doubt, Judgement, surface_doubt
@@ -27,6 +27,9 @@ from tpl.shapes.shape import check_category
 
 STEPS = 30
 """Of the refinement, where nothing else is asked for: as many as the book's row of refined answers has."""
+
+SORTED_SIZE = 64
+"""Pixels a side of what categories are told apart by."""
 
 UNIT = Normalization(np.zeros(3), 1.0)
 """Of a mesh that is in the unit-sphere frame and stays there."""
@@ -101,6 +104,10 @@ class PhotoReconstructor:
         """The mesh of one object in one or several photographs; the rest is as for `reconstruct`."""
         return self.answer([self.prepare(picture, mask, rectangle) for picture in pictures], refine, resolution)
 
+    def frame(self, loaded: UInt8[np.ndarray, "height width 4"], cut: CutOut) -> Photo:
+        """What `cut_photo` made of a photograph, as these networks take it."""
+        return frame_photo(loaded, cut, self.networks.encoder.config.image_size, FRAMING[self.category])
+
     def answer(self, photos: Sequence[Photo], refine: int = STEPS, resolution: int = 128) -> PhotoReconstruction:
         """The same of photographs that are prepared."""
         images = _images(photos)
@@ -130,8 +137,21 @@ def prepare_photo(
         ImageError: Picture, mask or rectangle cannot be used.
         SettingsError: The category does not exist.
     """
+    return frame_photo(*cut_photo(picture, mask, rectangle), size, FRAMING[check_category(category)])
+
+
+def cut_photo(
+    picture: PictureLike, mask: PictureLike | None = None, rectangle: Sequence[int] | None = None
+) -> tuple[UInt8[np.ndarray, "height width 4"], CutOut]:
+    """A picture as it was loaded, and its object, which any category's frame takes; raises as `prepare_photo`."""
     loaded = load_photo(picture)
-    return frame_photo(loaded, cut_out(loaded, mask, rectangle), size, FRAMING[check_category(category)])
+    return loaded, cut_out(loaded, mask, rectangle)
+
+
+def category_of(loaded: UInt8[np.ndarray, "height width 4"], cut: CutOut) -> tuple[str, float]:
+    """The category that a cut-out looks like, as `find_category`."""
+    photo = frame_photo(loaded, cut, SORTED_SIZE, min(FRAMING.values()))
+    return load_sorter().votes(photo.image, photo.covered)
 
 
 def find_category(
@@ -143,11 +163,7 @@ def find_category(
         ImageError: Picture, mask or rectangle cannot be used.
         NetworksError: The package has no networks, or not as they were written.
     """
-    sorter = load_sorter()
-    loaded = load_photo(picture)
-    cut = cut_out(loaded, mask, rectangle)
-    photo = frame_photo(loaded, cut, 64, min(FRAMING.values()))
-    return sorter.votes(photo.image, photo.covered)
+    return category_of(*cut_photo(picture, mask, rectangle))
 
 
 def find_networks(category: str, runs: Path | str | None = None) -> Path:
@@ -233,10 +249,9 @@ def reconstruct(
         EmptyShape: The decoded function has no surface.
     """
     pictures: list[Any] = [*picture] if isinstance(picture, list | tuple) else [picture]
-    if category == "auto":
-        category = find_category(pictures[0], mask, rectangle)[0]
-    ready = load(category, runs, phase, device)
-    return ready.reconstruct(*pictures, mask=mask, rectangle=rectangle, refine=refine, resolution=resolution)
+    cuts = [cut_photo(each, mask, rectangle) for each in pictures]
+    ready = load(category_of(*cuts[0])[0] if category == "auto" else category, runs, phase, device)
+    return ready.answer([ready.frame(*cut) for cut in cuts], refine, resolution)
 
 
 def _images(photos: Sequence[Photo]) -> UInt8[np.ndarray, "photos size size 3"]:

@@ -70,7 +70,8 @@ def answer(
             note = str(error)
     mesh = extract_whole(arm.model.shape(code), resolution)
     size = covered.shape[1]
-    drawn = np.stack([_before(arm, start, size), silhouettes_of(mesh, poses, size)])
+    after = silhouettes_of(mesh, poses, size)
+    drawn = np.stack([_before(arm, start, size) if steps else after, after])
     errors = 1 - _overlaps(drawn, covered.cpu().numpy() > 0.5)
     return Answer(mesh, code, start.codes, poses, errors[0], errors[1], drawn, note)
 
