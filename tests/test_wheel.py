@@ -14,6 +14,10 @@ import pytest
 import trimesh
 from PIL import Image
 
+from tpl.chapters.photos.standins import before_wall
+from tpl.rendering import FIXED, render_view
+from tpl.shapes import list_shapes
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PIP = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
@@ -97,9 +101,21 @@ def test_the_catalogue_of_the_open_collection_comes_along(tpl):
     assert "into data/fetched/packages and run this again" in result.stderr
 
 
-def test_a_picture_without_networks_says_what_is_missing(tpl, tmp_path):
+def test_a_photograph_becomes_a_mesh_with_nothing_but_the_wheel(tpl, tmp_path):
+    view = render_view(list_shapes("procedural", "chairs", train=1)[0].load(), FIXED, 256)
+    Image.fromarray(before_wall(view, [(120, 160, 140)])).save(tmp_path / "photo.png")
+    result = tpl("reconstruct", str(tmp_path / "photo.png"), "-o", "chair.glb", "--resolution", "48")
+    assert result.returncode == 0, result.stderr
+    assert "category: chairs" in result.stdout and "networks: those that come with the package" in result.stdout
+    assert "mask: plain background" in result.stdout and "doubt: " in result.stdout
+    mesh = trimesh.load(tmp_path / "empty" / "chair.glb", force="mesh")
+    assert len(mesh.faces) > 500 and 0.3 < mesh.extents[1] / np.linalg.norm(mesh.extents) < 0.9
+
+
+def test_whoever_names_a_run_hears_what_is_missing_in_it(tpl, tmp_path):
     Image.new("RGB", (64, 64), "white").save(tmp_path / "photo.png")
-    result = tpl("reconstruct", str(tmp_path / "photo.png"), "-o", "chair.glb", "--category", "chairs")
+    asked = ["-o", "chair.glb", "--category", "chairs", "--runs", "runs/quick"]
+    result = tpl("reconstruct", str(tmp_path / "photo.png"), *asked)
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 1 and "runs/quick" in result.stderr
 

@@ -2,24 +2,26 @@
 
 import tpl
 
-mesh, photo = tpl.reconstruct("photo.jpg", category="chairs")
+mesh, photo = tpl.reconstruct("photo.jpg", "chairs")
+chairs = tpl.load("chairs")  # the networks, ready for any number of photographs
+mesh, photo = chairs.reconstruct("photo.jpg")
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tpl.photos import reconstruct
+    from tpl.photos import load, reconstruct
 
     __version__: str
 
-__all__ = ["__version__", "reconstruct"]
+__all__ = ["__version__", "load", "reconstruct"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "reconstruct":  # on demand: torch takes seconds
-        from tpl.photos import reconstruct
+    if name in ("load", "reconstruct"):  # on demand: torch takes seconds
+        from tpl.photos import pipeline
 
-        return reconstruct
+        return getattr(pipeline, name)
     if name == "__version__":  # pyproject.toml is the one place that says it
         from importlib.metadata import version
 

@@ -3,14 +3,12 @@
 import argparse
 import functools
 import itertools
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
 import tyro
-from PIL import Image
 
 from tpl.book.book import DEFAULT_PROFILE, Book
 from tpl.book.chapter_settings import OF_ORACLE
@@ -28,7 +26,7 @@ from tpl.book.commands import (
 )
 from tpl.book.hyperparameters import Chosen, choose, collection_config
 from tpl.book.parameters import chosen_parameters
-from tpl.border import in_a_line, is_memory, last_words
+from tpl.border import told_in_a_sentence
 from tpl.completion.commands import complete
 from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_collection, open_collection
@@ -36,9 +34,9 @@ from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
 from tpl.doctor import doctor
-from tpl.errors import OutOfTime, check_time
+from tpl.errors import check_time
 from tpl.files import beside, check_file, write_file
-from tpl.meshes import check_writable, write_mesh
+from tpl.photos.commands import reconstruct
 from tpl.reporting import reported
 from tpl.settings import Preset, SettingsError, validated
 from tpl.shapes import SourceOptions
@@ -251,61 +249,6 @@ def evaluate(
     print(format_summary(summarize(rows, bench.seed)).to_string(index=False))
 
 
-def reconstruct(
-    image: tyro.conf.Positional[Path],
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    category: str,
-    mask: Path | None = None,
-    rectangle: tuple[int, int, int, int] | None = None,
-    preview: Path | None = None,
-    runs: Path | None = None,
-    data: Path = Path("data/quick"),
-    phase: Literal["auto", "encoder", "our_encoder", "end_to_end", "end_to_end_contrastive"] = "auto",
-    resolution: int = 128,
-) -> None:
-    """One photograph to a mesh file.
-
-    The object is found by the picture's transparency, by a mask, or by its colours; then it is framed as the training
-    views are. What looks suspicious is printed, and how far the picture is from the training images.
-
-    Args:
-        image: PNG, JPEG, ...
-        output: GLB, OBJ, PLY, STL or OFF, by its ending.
-        category: chairs, sofas or airplanes.
-        mask: A picture of the same size, bright where the object is.
-        rectangle: Left, top, right and bottom of a box around the object, in pixels.
-        preview: PNG or JPEG: the picture, its mask, and what the network sees.
-        runs: Folder of the run that trained the networks; by default runs/quick, or where nothing is trained there the
-            networks that come with the book.
-        data: Folder of the shapes that they were trained on, for the distance.
-        phase: Which encoder, with the decoder that belongs to it; auto is the best two-phase one there is.
-        resolution: Grid cells along each side.
-    """
-    from tpl import photos
-    from tpl.geometry.whole import share_outside
-
-    check_writable(output)
-    if preview and preview.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise photos.ImageError(f"{preview}: a preview is written as .png or .jpg; give the file one of these endings")
-    if preview:
-        check_file(preview)
-    mesh, photo = photos.reconstruct(image, check_category(category), runs, mask, rectangle, phase, resolution)
-    if preview:
-        picture = Image.fromarray(photos.preview(photo))
-        write_file(preview, lambda path: picture.save(path))
-    write_mesh(mesh, output)
-    if outside := share_outside(mesh):
-        print(f"note: {outside:.1%} of the surface lie outside the unit sphere, where no training shape has anything")
-    for note in photo.notes:
-        print(f"note: {note}")
-    print(f"mask: {photo.source}")
-    print(f"networks: {photos.find_networks(category, runs)}")
-    encoder = photos.load_reconstructor(category, runs, phase).encoder
-    for sentence in photos.sentences_of_distance(photo, data, category, encoder):
-        print(f"distance {sentence}")
-    print(f"{output}: {len(mesh.faces)} triangles")
-
-
 def _bench(asked: Chosen, profile: str, data: Path | None, runs: Path | None) -> "Bench":
     """The bench that a chapter's parameters ask for, in other folders if they are given.
 
@@ -380,7 +323,7 @@ COMMANDS = {
 
 def main() -> None:
     """Entry point of `tpl`: a wrong input ends in one sentence and exit status 1."""
-    try:
+    with told_in_a_sentence():
         commands = dict(COMMANDS)
         _refuse_no_name(sys.argv[1:])
         if sys.argv[1:2] == ["run"] and (told := help_of_chapters(sys.argv[2:])):
@@ -388,17 +331,6 @@ def main() -> None:
         if sys.argv[1:2] == ["prepare"]:
             commands["prepare"] = functools.partial(prepare, config=_config_of(_asked_profile(sys.argv[2:])))
         tyro.extras.subcommand_cli_from_dict(commands, prog="tpl", description=__doc__)
-    except OutOfTime as error:
-        print(f"tpl: {error}", file=sys.stderr)
-        sys.exit(os.EX_TEMPFAIL)
-    except (ValueError, OSError) as error:
-        sys.exit(f"tpl: {in_a_line(error)}")
-    except Exception as error:
-        if is_memory(error):
-            sys.exit("tpl: this needs more memory than there is: ask for less; what was finished is kept")
-        sys.exit(f"tpl: {last_words(error)}")
-    except KeyboardInterrupt:
-        sys.exit("tpl: interrupted; what was finished is kept, and the same command goes on from there")
 
 
 if __name__ == "__main__":

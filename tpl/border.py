@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tpl.errors import PlainError
+from tpl.errors import OutOfTime, PlainError
 
 logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what it would log about a file, our sentence says
 
@@ -82,6 +84,24 @@ def last_words(error: BaseException) -> str:
     except OSError:  # nowhere to write to
         return f"{said}:\n{text}"
     return f"{said}: the details are in {file.name}"
+
+
+@contextmanager
+def told_in_a_sentence() -> Iterator[None]:
+    """Ends a command on any error with one sentence and exit status 1, and with 75 where its time is over."""
+    try:
+        yield
+    except OutOfTime as error:
+        print(f"tpl: {error}", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
+    except (ValueError, OSError) as error:
+        sys.exit(f"tpl: {in_a_line(error)}")
+    except Exception as error:
+        if is_memory(error):
+            sys.exit("tpl: this needs more memory than there is: ask for less; what was finished is kept")
+        sys.exit(f"tpl: {last_words(error)}")
+    except KeyboardInterrupt:
+        sys.exit("tpl: interrupted; what was finished is kept, and the same command goes on from there")
 
 
 def read_json(file: Path, remedy: str, kind: type[PlainError] = PlainError) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tpl.book import execution as chapters
-from tpl.book.book import Book, BookError, at_root
+from tpl.book.book import BookError, at_root
 from tpl.book.bounds import converted
 from tpl.book.execution import has_room, run_chapters, usual_jobs
 from tpl.book.manifest import read_manifest, record
@@ -25,7 +25,6 @@ from tpl.book.site import broken_links, build_site, facts, stage
 from tpl.errors import OutOfTime
 from tpl.files import BusyError, alone_in, beside
 from tpl.look.scenes import MIME
-from tpl.study.networks import COMMITTED
 
 KNOWN = {"side": 2.0, "count": 3, "color": "red", "fail": False}
 
@@ -510,12 +509,6 @@ def test_a_published_run_is_clean_and_complete(built_book):
         "intro.ipynb",
         "manifest.json",
     ]
-    (folder / COMMITTED.name).mkdir()
-    (folder / COMMITTED.name / "card.md").write_text("networks that come with the book")
-    publish(built_book, "smoke")  # they belong to no chapter, and stay
-    assert (folder / COMMITTED.name / "card.md").read_text() == "networks that come with the book"
-    assert COMMITTED.parent == Book(COMMITTED.parents[2]).executed
-    shutil.rmtree(folder / COMMITTED.name)
     text = (folder / "01_cubes.ipynb").read_text()
     assert str(built_book.root) not in text and "papermill" not in json.dumps(json.loads(text)["metadata"])
     assert set(read_manifest(folder)) == {"01_cubes", "intro"}

@@ -8,9 +8,9 @@ from tpl.book.commands import ROOT
 from tpl.book.hyperparameters import choose, collection_config
 from tpl.dataset.collection import Collection, CollectionConfig
 from tpl.models import DeepImplicitTemplate, Encoder
+from tpl.pretrained.files import LARGEST
 from tpl.shapes.shape import CATEGORIES
 from tpl.study.bench import Bench
-from tpl.study.networks import LARGEST
 from tpl.study.phases import configure
 
 BOOK = Book(ROOT)

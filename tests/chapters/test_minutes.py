@@ -10,7 +10,7 @@ from tpl.chapters.tables.minutes import longer_run, minutes_table
 from tpl.dataset.collection import Collection, CollectionConfig
 from tpl.evaluation.results import write_results
 from tpl.evaluation.rows import COLUMNS
-from tpl.study import networks
+from tpl.pretrained import files
 from tpl.study.bench import Bench
 from tpl.study.judging import results_file
 from tpl.study.methods import NEAREST_PIXELS, ORACLE_CODE, OUR_ENCODER
@@ -33,7 +33,7 @@ def rows_of(minus: float, views: int = 2, shapes: int = 3) -> pd.DataFrame:
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "COMMITTED", tmp_path / "none")
+    monkeypatch.setattr(files, "PACKAGED", tmp_path / "none")
     return Bench(tmp_path / "short", Collection(tmp_path / "data", CollectionConfig()), ("chairs",))
 
 

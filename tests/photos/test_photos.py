@@ -1,11 +1,14 @@
 """Photographs of every kind become what the encoder expects, and what is none is refused in a sentence."""
 
+import shutil
 import subprocess
 import sys
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 import trimesh
 from PIL import Image
 
@@ -453,6 +456,89 @@ def test_the_command_writes_a_mesh_and_a_preview(folder, view, tmp_path, monkeyp
     command(monkeypatch, tmp_path / "photo.png", "-o", out, *places[:4], "--data", tmp_path, "--resolution", 16)
     assert "distance unknown, since" in capsys.readouterr().out
     command(monkeypatch, tmp_path / "photo.png", "-o", out, "--rectangle", 20, 10, 210, 215, *places)
+
+
+def test_a_folder_of_pictures_becomes_meshes_and_a_table(folder, view, tmp_path, monkeypatch, capsys):
+    photos, out = tmp_path / "photos", tmp_path / "meshes"
+    photos.mkdir()
+    Image.fromarray(view).save(photos / "a.png")
+    Image.fromarray(before_wall(view, [(120, 160, 140)])).save(photos / "b.jpg")
+    (photos / "broken.jpg").write_text("not a picture")
+    (photos / "notes.txt").write_text("no picture either")
+    places = ["--category", "chairs", "--runs", folder / "runs", "--resolution", 16]
+    command(monkeypatch, photos, "-o", out, "--format", "ply", "--preview", tmp_path / "seen", *places)
+    assert "2 of 3 pictures" in capsys.readouterr().out
+    assert sorted(file.name for file in out.iterdir()) == ["a.ply", "b.ply", "results.csv"]
+    assert sorted(file.name for file in (tmp_path / "seen").iterdir()) == ["a.png", "b.png"]
+    table = pd.read_csv(out / "results.csv").set_index("picture")
+    assert list(table.index) == ["a.png", "b.jpg", "broken.jpg"] and list(table["mask"][:2]) == [
+        "alpha",
+        "plain background",
+    ]
+    assert table.loc["broken.jpg", "notes"].startswith("failed: ") and np.isnan(table.loc["broken.jpg", "triangles"])
+    for name in ("a", "b"):
+        assert (
+            len(trimesh.load(out / f"{name}.ply").faces)
+            == table.loc[f"{name}.png" if name == "a" else "b.jpg", "triangles"]
+        )
+    shutil.rmtree(out)
+    (photos / "a.png").unlink()
+    (photos / "b.jpg").unlink()
+    with pytest.raises(SystemExit, match="none of 1 pictures became a mesh; .*results.csv says why"):
+        command(monkeypatch, photos, "-o", out, *places)
+
+
+def test_several_photographs_are_one_object(folder, view, tmp_path, monkeypatch, capsys):
+    Image.fromarray(view).save(tmp_path / "a.png")
+    Image.fromarray(view[:, ::-1].copy()).save(tmp_path / "b.png")
+    places = ["--category", "chairs", "--runs", folder / "runs", "--resolution", 16]
+    pictures = [tmp_path / "a.png", tmp_path / "b.png"]
+    command(monkeypatch, *pictures, "-o", tmp_path / "chair.obj", "--preview", tmp_path / "seen.png", *places)
+    said = capsys.readouterr().out
+    assert said.count("mask: alpha") == 2 and "names no cameras, so that nothing is refined" in said
+    with Image.open(tmp_path / "seen.png") as seen:
+        assert seen.height == 512  # a row a photograph
+    ready = tpl.load("chairs", folder / "runs")
+    one, two, both = (
+        ready.reconstruct(*map(str, some), resolution=16) for some in ([pictures[0]], [pictures[1]], pictures)
+    )
+    torch.testing.assert_close(both.answer.code, (one.answer.code + two.answer.code) / 2)
+    assert both.cameras == [] and len(both.photos) == 2 and both.moved.shape == (len(both.mesh.vertices),)
+
+
+def test_a_page_of_its_own_holds_the_mesh_and_all_that_it_needs(folder, view, tmp_path, monkeypatch):
+    Image.fromarray(view).save(tmp_path / "a.png")
+    places = ["--category", "chairs", "--runs", folder / "runs", "--resolution", 16]
+    command(monkeypatch, tmp_path / "a.png", "-o", tmp_path / "chair", "--format", "html", *places)
+    page = (tmp_path / "chair.html").read_text(encoding="utf-8")
+    assert "data-snapshot=" in page and "../standalone.js" not in page and len(page) > 2_000_000
+    assert page.count("<script>") == page.count("</script>")
+
+
+def test_what_does_not_fit_together_is_refused_before_anything_is_loaded(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    a, b = tmp_path / "a.png", tmp_path / "b.png"
+    for arguments, message in [
+        ([a, b, "-o", "x.glb", "--mask", a], "belongs to one photograph"),
+        ([tmp_path / "photos", "-o", "x", "--mask", a], "is a folder: give it alone"),
+        ([tmp_path / "photos", "-o", "x"], "no photographs in .*: files that end in .png"),
+        ([a, "-o", "x.glb", "--format", "ply"], "x.glb does not end in .ply"),
+        ([a, "-o", "x.glb", "--doubt", "y.gif"], "a preview is written as .png or .jpg"),
+        ([a, "-o", "x.glb", "--refine", "-1"], "-1 steps of refinement are not possible"),
+    ]:
+        with pytest.raises(SystemExit, match=message):
+            command(monkeypatch, *arguments)
+
+
+def test_the_square_that_is_seen_is_where_the_object_is_in_the_photograph():
+    picture = object_on_white(30, 40)
+    loaded = load_photo(picture)
+    photo = frame_photo(loaded, cut_out(loaded), 64, SHARE)
+    left, top, side = photo.square
+    rows, columns = (np.flatnonzero((photo.covered > 127).any(axis=axis)) for axis in (1, 0))
+    found = [left + columns[0] * side / 64, top + rows[0] * side / 64, left + (columns[-1] + 1) * side / 64]
+    np.testing.assert_allclose(found, [30, 40, 90], atol=0.75 * side / 64)
+    assert (photo.covered[photo.image.min(axis=2) < 200] > 100).all()
 
 
 def test_a_command_that_fails_leaves_nothing(folder, view, tmp_path, monkeypatch):

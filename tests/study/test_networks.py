@@ -1,4 +1,4 @@
-"""Networks that come with the book: of a tiny run of chairs, halved, checked, and used in the place of the run."""
+"""Networks that come with the package: of a tiny run of chairs, halved, checked, and used in the place of the run."""
 
 import json
 import sys
@@ -19,12 +19,16 @@ from tpl.evaluation.results import read_results
 from tpl.geometry.marching import sample_mesh
 from tpl.inference import OracleConfig
 from tpl.metrics import chamfer_distance
+from tpl.pretrained import files
+from tpl.pretrained.doubt import Doubt
+from tpl.pretrained.files import NetworksError, has_networks
+from tpl.pretrained.loading import load_networks
 from tpl.settings import SettingsError
 from tpl.study import networks
 from tpl.study.bench import Bench
 from tpl.study.judging import evaluate_category, results_file
 from tpl.study.methods import ENCODERS, OUR_ENCODER, OUR_PHASE_1
-from tpl.study.networks import NetworksError, commit_networks, has_networks, load_networks, origin, served
+from tpl.study.networks import commit_networks, origin, served
 from tpl.study.trained import Trained
 from tpl.study.trainings import embed_category, regress_category
 from tpl.training import RunError
@@ -56,8 +60,8 @@ def bench(tmp_path_factory):
 
 @pytest.fixture
 def committed(bench, tmp_path, monkeypatch):
-    """The folder of that run's networks, in the place of those that come with the book."""
-    monkeypatch.setattr(networks, "COMMITTED", tmp_path / "networks")
+    """The folder of that run's networks, in the place of those that come with the package."""
+    monkeypatch.setattr(files, "PACKAGED", tmp_path / "networks")
     return commit_networks(bench, "tiny")
 
 
@@ -115,11 +119,11 @@ def test_a_file_that_is_not_the_one_that_was_written_is_refused(committed, place
 
 
 def test_another_format_and_a_missing_category_are_told(committed):
-    with pytest.raises(NetworksError, match="no networks of sofas come with the book .*make long"):
+    with pytest.raises(NetworksError, match="no networks of sofas come with the package .*name the folder of a run"):
         load_networks("sofas")
     manifest = json.loads((committed / "manifest.json").read_text())
-    (committed / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
-    with pytest.raises(NetworksError, match="is of format 2, and this library reads 1"):
+    (committed / "manifest.json").write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(NetworksError, match="is of format 1, and this library reads 2"):
         load_networks("chairs")
     (committed / "manifest.json").write_text("[1, 2")
     with pytest.raises(NetworksError, match="not valid JSON"):
@@ -160,7 +164,7 @@ def test_chapters_show_the_run_where_it_is_finished_and_else_what_comes_with_the
     shown = served(untrained)
     assert shown.shelf == untrained.shelf  # nothing is written beside what is committed
     assert origin(bench) == f"the networks of {bench.runs}"
-    assert "come with the book, of profile tiny" in origin(shown) and "chairs" in origin(shown)
+    assert "come with the package, of profile tiny" in origin(shown) and "chairs" in origin(shown)
     trained, own = Trained(shown), Trained(bench)
     assert list(trained.arms) == [OUR_ENCODER] and trained.weights(OUR_ENCODER) != own.weights(OUR_ENCODER)
     files = sorted(committed.rglob("*"))
@@ -172,10 +176,10 @@ def test_chapters_show_the_run_where_it_is_finished_and_else_what_comes_with_the
 
 
 def test_without_either_a_run_is_asked_for(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "COMMITTED", tmp_path / "none")
+    monkeypatch.setattr(files, "PACKAGED", tmp_path / "none")
     untrained = replace(bench, runs=tmp_path / "untrained")
     assert served(untrained) == untrained
-    with pytest.raises(NetworksError, match="no networks of chairs come with the book"):
+    with pytest.raises(NetworksError, match="no networks of chairs come with the package"):
         served(untrained, "committed")
 
 
@@ -188,6 +192,11 @@ def test_a_photograph_becomes_a_mesh_in_a_fresh_clone(bench, committed, tmp_path
     line = "tpl reconstruct photo.png -o chair.glb --category chairs --resolution 16"
     monkeypatch.setattr(sys, "argv", line.split())
     main()
-    assert f"networks: {committed / 'chairs'}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "networks: those that come with the package, of profile tiny" in said and "silhouette: 0." in said
+    assert "doubt: " in said and "from what was learnt" in said  # without any prepared data
+    assert len(Doubt.load(committed / "chairs" / "doubt.safetensors").codes) == 3 * 4  # training shapes and their views
+    ready = tpl.load("chairs", committed)  # a folder that `tpl networks` wrote is a run
+    assert ready.doubt is not None and ready.origin == str(committed / "chairs")
     with pytest.raises(RunError):
         tpl.reconstruct(image, "chairs", "runs/mine")  # who names a run gets no other's networks

@@ -144,9 +144,10 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     """
     print(f"the published run: {publish(the_book(), profile)}")
     from tpl.chapters.intro import teaser
+    from tpl.pretrained.files import has_networks
     from tpl.study.bench import Bench
     from tpl.study.methods import OUR_ENCODER
-    from tpl.study.networks import has_networks, origin, served
+    from tpl.study.networks import origin, served
 
     picture = ROOT / "book" / "_static" / "teaser.png"
     bench = Bench.open(ROOT / "data" / profile, ROOT / "runs" / profile, device="cpu", prepared=False)
@@ -155,18 +156,19 @@ def publish_run(profile: str = DEFAULT_PROFILE) -> None:
     print(f"the picture of the README: {picture}, by {origin(bench)}")
 
 
-def networks(profile: str = "long") -> None:
-    """Write a finished run's networks, in half precision, with cards and results, to book/executed/networks.
+def networks(profile: str = "long", output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None) -> None:
+    """Write a finished run's networks, in half precision, with cards, results and their doubt, into the package.
 
     They are committed, and serve whoever has trained nothing yet.
 
     Args:
         profile: Which run; its chapter of tables, or `tpl evaluate`, has judged it on the test split.
+        output: Another folder for them, which `tpl reconstruct --runs` takes.
     """
     from tpl.study.bench import Bench
     from tpl.study.networks import commit_networks, origin
 
     asked = choose(the_book(), "07", profile, {})
     bench = Bench.open(asked.data, asked.runs, device="cpu", prepared=False)
-    folder = commit_networks(bench, profile)
+    folder = commit_networks(bench, profile, output)
     print(f"{folder}: {origin(replace(bench, runs=folder))}")

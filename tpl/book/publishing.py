@@ -13,9 +13,6 @@ from tpl.book.revising import with_its_words
 from tpl.files import write_folder
 from tpl.look.scenes import MIME
 
-NETWORKS = "networks"
-"""The folder of the networks that come with the book (`tpl.study.networks`); they outlast a run that is published."""
-
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -45,8 +42,6 @@ def publish(book: Book, profile: str = DEFAULT_PROFILE) -> Path:
             shutil.copytree(folder / SCENES / name, target / SCENES / name)
         manifest = {"chapters": {name: entries[name] for name in sorted(notebooks)}}
         (target / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        if (book.executed / NETWORKS).exists():
-            shutil.copytree(book.executed / NETWORKS, target / NETWORKS)
 
     write_folder(book.executed, fill)
     return book.executed

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1]
 
 FLOORS: Sequence[str] = (
     "errors border gate watching reporting files settings provenance source_code geometry losses metrics meshes "
-    "rendering shapes finishing evaluation look dataset models training weights inference refinement study photos "
-    "completion chapters book workbench doctor __main__"
+    "rendering shapes finishing evaluation look dataset models training weights inference refinement pretrained study "
+    "photos completion chapters book workbench doctor __main__ start"
 ).split()
 """The rooms from the ground up: one imports only from those before it. The package itself stands above all."""
 

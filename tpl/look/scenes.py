@@ -61,8 +61,8 @@ class Scene:
         steps = f", {len(self.steps)} steps from '{self.steps[0]}' to '{self.steps[-1]}'" if len(self.steps) > 1 else ""
         return f"3D scene '{self.name}'" + (f": {shown}" if shown else "") + steps
 
-    def page(self) -> str:
-        """The scene as an HTML page; it wants `libraries` in the folder above its own."""
+    def page(self, alone: bool = False) -> str:
+        """The scene as an HTML page; it wants `libraries` in the folder above its own, or holds them, 2.6 MB."""
         data = [base64.b64encode(_snapshot(panel, self.camera)).decode() for panel in self.panels]
         panels = "".join(
             f'<div class="panel"><div class="canvas" data-snapshot="{snapshot}"></div>'
@@ -75,8 +75,13 @@ class Scene:
             f'<label><input type="range" min="0" max="{last}" value="{last}" aria-label="step">'
             f"<output>{html.escape(self.steps[-1])}</output><datalist>{labels}</datalist></label>"
         )
+        page = PAGE
+        for library in libraries() if alone else ():
+            text = library.read_text(encoding="utf-8")
+            script = re.sub(r"<(?=!--|/?script)", r"\\x3c", text)  # they stand in strings, and would be tags
+            page = page.replace(f'<script src="../{library.name}"></script>', f"<script>{script}</script>")
         return (
-            PAGE.replace("[NAME]", html.escape(self.name))
+            page.replace("[NAME]", html.escape(self.name))
             .replace("[WORDS]", html.escape(repr(self)))
             .replace("[PANELS]", panels)
             .replace("[SLIDER]", slider if last else "")

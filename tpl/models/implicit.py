@@ -195,3 +195,8 @@ class DeepImplicitTemplate(nn.Module):
 def _tensor(array: np.ndarray) -> Tensor:
     tensor = torch.as_tensor(array)
     return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def project_to_ball(latent: Float[Tensor, "shapes dim"], radius: float) -> Float[Tensor, "shapes dim"]:
+    """Codes longer than the radius are shortened to it."""
+    return latent * (radius / latent.norm(dim=-1, keepdim=True).clamp_min(radius))

@@ -4,7 +4,16 @@ from tpl.photos.cutting import CutOut, cut_out
 from tpl.photos.distance import PhotoDistance, distance_to_training, sentences_of_distance, training_views
 from tpl.photos.framing import FRAMING, Photo, frame_photo, frame_square, preview, sight_of
 from tpl.photos.masking import MaskNetwork, rembg_network
-from tpl.photos.pipeline import PhotoReconstruction, find_networks, load_reconstructor, prepare_photo, reconstruct
+from tpl.photos.pipeline import (
+    PhotoReconstruction,
+    PhotoReconstructor,
+    find_category,
+    find_networks,
+    load,
+    load_reconstructor,
+    prepare_photo,
+    reconstruct,
+)
 from tpl.photos.reading import ImageError, load_photo
 from tpl.shapes.packages import FetchError
 
@@ -17,11 +26,14 @@ __all__ = [
     "Photo",
     "PhotoDistance",
     "PhotoReconstruction",
+    "PhotoReconstructor",
     "cut_out",
     "distance_to_training",
+    "find_category",
     "find_networks",
     "frame_photo",
     "frame_square",
+    "load",
     "load_photo",
     "load_reconstructor",
     "prepare_photo",

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from sklearn.metrics import pairwise_distances_chunked
 
-from tpl.dataset.collection import Collection, is_collection, open_collection
 from tpl.dataset.store import StoreError
-from tpl.evaluation.retrieval import small_grey
 from tpl.inference import encode
 from tpl.models import Encoder
 from tpl.photos.framing import Photo
+
+if TYPE_CHECKING:
+    from tpl.dataset.collection import Collection
 
 SHAPES, VIEWS = 256, 12
 """At most so many training shapes, and views of each, are compared with: enough for a percentile."""
@@ -52,7 +52,7 @@ class PhotoDistance(NamedTuple):
 
 
 def training_views(
-    collection: Collection, category: str, shapes: int = SHAPES, views: int = VIEWS
+    collection: "Collection", category: str, shapes: int = SHAPES, views: int = VIEWS
 ) -> UInt8[np.ndarray, "shapes views height width 3"]:
     """Easy and hard views of the first training shapes, at even steps around each.
 
@@ -69,7 +69,7 @@ def training_views(
 def distance_to_training(
     image: UInt8[np.ndarray, "height width 3"],
     views: UInt8[np.ndarray, "shapes views height width 3"],
-    describe: Describe = small_grey,
+    describe: Describe | None = None,
 ) -> PhotoDistance:
     """Sets the distance of an image to the nearest training view beside those among the training views.
 
@@ -79,9 +79,12 @@ def distance_to_training(
     Args:
         image: As the encoder takes it.
         views: Of the training shapes, as `training_views` reads them.
-        describe: What is compared: grey versions of 32 x 32 pixels, as the rival "nearest by pixels" does it; or an
-            encoder's features.
+        describe: What is compared: an encoder's features; or without it grey versions of 32 x 32 pixels, as the rival
+            "nearest by pixels" does it.
     """
+    from sklearn.metrics import pairwise_distances_chunked  # takes a second, which `tpl reconstruct` does without
+
+    describe = describe or _small_grey()
     flat = describe(views.reshape(-1, *views.shape[2:]))
     unit = np.sqrt(flat.shape[1])
     to_views = np.linalg.norm(flat - describe(image[None]), axis=1) / unit
@@ -109,11 +112,19 @@ def sentences_of_distance(photo: Photo, data: Path | str, category: str, encoder
         category: Which of them.
         encoder: Makes the codes.
     """
+    from tpl.dataset.collection import is_collection, open_collection
+
     if not is_collection(data):
         return [f"unknown, since {data} holds no prepared shapes"]
     try:
         views = training_views(open_collection(data), category)
     except StoreError as error:
         return [f"unknown: {error}"]
-    ways: dict[str, Describe] = {"pixels": small_grey, "codes": lambda images: encode(encoder, images).cpu().numpy()}
+    ways: dict[str, Describe] = {"pixels": _small_grey(), "codes": lambda images: encode(encoder, images).cpu().numpy()}
     return [f"by {way}: {distance_to_training(photo.image, views, see).sentence}" for way, see in ways.items()]
+
+
+def _small_grey() -> Describe:
+    from tpl.evaluation.retrieval import small_grey
+
+    return small_grey

@@ -48,6 +48,12 @@ class Photo(NamedTuple):
     notes: tuple[str, ...]
     """What looks suspicious, a sentence each."""
 
+    covered: UInt8[np.ndarray, "size size"]
+    """The mask as the image is framed."""
+
+    square: tuple[float, float, float]
+    """Left, top and side of what the image shows, in pixels of the picture; it may reach beyond that."""
+
 
 def frame_photo(picture: UInt8[np.ndarray, "height width 4"], cut: CutOut, size: int, share: float) -> Photo:
     """Centres the object's bounding box in a square, at the size that it has in the training views.
@@ -75,8 +81,13 @@ def frame_photo(picture: UInt8[np.ndarray, "height width 4"], cut: CutOut, size:
     canvas.paste(crop, (across, down))
     center = np.array([across + width / 2, down + height / 2])
     box = (*(center - side / 2), *(center + side / 2))
-    image = canvas.resize((size, size), Image.Resampling.HAMMING, box=box)
-    return Photo(np.array(image), cut.mask, composite(picture), cut.source, notes)
+    object_ = Image.new("L", canvas.size)
+    object_.paste(Image.fromarray(cut.mask[top:bottom, left:right]), (across, down))
+    image, covered = (
+        np.array(part.resize((size, size), Image.Resampling.HAMMING, box=box)) for part in (canvas, object_)
+    )
+    square = (float(left - across + box[0]), float(top - down + box[1]), float(side))
+    return Photo(image, cut.mask, composite(picture), cut.source, notes, covered, square)
 
 
 def frame_square(mask: UInt8[np.ndarray, "height width"], share: float) -> tuple[Float[np.ndarray, "2"], float]:

@@ -54,6 +54,7 @@ class RefinementConfig(BaseModel):
     near_share: float = Setting(default=0.8, ge=0, le=1)  # of rays, through pixels near the outline
     prior_known: NonNegativeFloat = 0.03  # weight of the code's squared distance from its start, in units of its spread
     prior: NonNegativeFloat = 0.3  # the same where the camera is fitted, too
+    one_shape: bool = False  # whether all views are of one shape, which has one code
     seed: NonNegativeInt = 0
 
 
@@ -91,7 +92,7 @@ class Change(NamedTuple):
 
     start: Float[Tensor, "views dim"]
     spread: Float[Tensor, " dim"]
-    moved: Float[Tensor, "views dim"]  # codes from their starts, in units of their spread
+    moved: Float[Tensor, "codes dim"]  # from their starts, in units of their spread: one a view, or one for all
     poses: Poses
 
     @property
@@ -151,7 +152,8 @@ def refine(
     """Fits codes, and poses if they are not known, to the silhouettes of images.
 
     Where the camera is not known, other azimuths are tried first and the best is kept; then the camera is fitted alone,
-    then both. A view whose outline agrees no better in the end than at the start keeps its start.
+    then both. A view whose outline agrees no better in the end than at the start keeps its start. Views of one shape
+    start from the mean of their codes, share the code that is fitted, and keep it or their start together.
 
     Args:
         field: The shapes; a decoder is left as it is.
@@ -166,6 +168,8 @@ def refine(
     """
     config = config or RefinementConfig()
     codes, poses = codes.detach(), poses.detach().to(codes)
+    if config.one_shape:
+        codes = codes.mean(dim=0).expand_as(codes)
     with frozen(field):
         problem = Problem(field, covered.to(codes), config)
         began = time.perf_counter()
@@ -173,10 +177,11 @@ def refine(
         error = problem.judge(codes, poses, count)
         new_codes, new_poses = _descend(problem, codes, poses, spread)
         new_error = problem.judge(new_codes, new_poses, count)
-        better = (new_error < error)[:, None]
+        better = (new_error.sum() < error.sum() if config.one_shape else new_error < error).expand(len(codes))[:, None]
         kept_codes, kept_poses = torch.where(better, new_codes, codes), torch.where(better, new_poses, poses)
         seconds = time.perf_counter() - began
-    return Refined(Fit(codes, poses, error), Fit(kept_codes, kept_poses, error.minimum(new_error)), seconds)
+    kept_error = torch.where(better[:, 0], new_error, error)
+    return Refined(Fit(codes, poses, error), Fit(kept_codes, kept_poses, kept_error), seconds)
 
 
 def outlines(field: Field, fit: Fit, size: int) -> Float[Tensor, "views {size} {size}"]:
@@ -189,7 +194,8 @@ def _descend(problem: Problem, codes: Tensor, poses: Tensor, spread: Tensor) -> 
     config = problem.config
     if not config.camera_known:
         poses = _best_turns(problem, codes, poses)
-    change = Change(codes, spread, torch.zeros_like(codes), poses.clone())
+    moved = torch.zeros_like(codes[:1] if config.one_shape else codes)
+    change = Change(codes, spread, moved, poses.clone())
     code, camera = (change.moved, config.code_rate), (change.poses, config.rate)
     if config.camera_known:
         _adam(problem, change, [code], config.steps, config.prior_known)

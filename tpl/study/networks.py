@@ -1,45 +1,39 @@
-"""Networks that come with the book: a finished run's, in half precision, small enough for the repository.
+"""The networks of a finished run as they come with the package: written, described, and shown by chapters."""
 
-book/executed/networks/
-    manifest.json                            format, profile, the run's weights by hash, and a hash of every file
-    results/<category>_test.csv              the rows of the run's evaluation
-    <category>/card.md                       what they are, what they score, and what they cannot do
-    <category>/{our_embedding,our_encoder}/  run folders whose weights have 16 bits
-
-So it is a folder of runs like any other, and whatever reads one reads it.
-"""
-
-import hashlib
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tpl.errors import PlainError
 from tpl.evaluation.results import read_results
 from tpl.evaluation.summary import format_summary, summarize
 from tpl.files import write_folder
-from tpl.inference import Reconstructor
+from tpl.pretrained import files
+from tpl.pretrained.doubt import FILE, LEVEL, Doubt
+from tpl.pretrained.files import (
+    DECODER,
+    ENCODER,
+    FORMAT,
+    LARGEST,
+    MANIFEST,
+    NetworksError,
+    check_networks,
+    file_hash,
+    has_networks,
+    read_manifest,
+)
+from tpl.pretrained.sorting import FILE as SORTER
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
+from tpl.study.doubting import learn_sorter, measure_doubt
 from tpl.study.judging import results_file
-from tpl.study.methods import ENCODERS, MEAN_SHAPE, NEAREST_PIXELS, ORACLE_CODE, OUR_ENCODER, trained_methods
+from tpl.study.methods import MEAN_SHAPE, NEAREST_PIXELS, ORACLE_CODE, OUR_ENCODER, trained_methods
 
-COMMITTED = Path(__file__).parents[2] / "book" / "executed" / "networks"
-TRAININGS = (ENCODERS[OUR_ENCODER].decoder, ENCODERS[OUR_ENCODER].folder)
+TRAININGS = (DECODER, ENCODER)
 """The run folders of our row: its decoder and its encoder."""
 
-MANIFEST = "manifest.json"
-FORMAT = 1
-LARGEST = 3_000_000
-"""Bytes of a category's weights at the most: a clone carries them for ever."""
-
 Networks = Literal["auto", "run", "committed"]
-
-
-class NetworksError(PlainError):
-    """Networks that come with the book are not there, or not as they were written; the message says what to do."""
 
 
 def commit_networks(bench: Bench, profile: str, folder: Path | None = None) -> Path:
@@ -48,7 +42,7 @@ def commit_networks(bench: Bench, profile: str, folder: Path | None = None) -> P
     Args:
         bench: Of a run that is trained and judged on its test split.
         profile: Its name.
-        folder: Where they go; by default where they come with the book.
+        folder: Where they go; by default where they come with the package.
 
     Raises:
         RunError: A training is missing.
@@ -58,40 +52,15 @@ def commit_networks(bench: Bench, profile: str, folder: Path | None = None) -> P
 
     def fill(target: Path) -> None:
         digests = {name: _write_category(bench.of(name), profile, target) for name in bench.categories}
-        files = sorted(path for path in target.rglob("*") if path.is_file())
-        hashes = {path.relative_to(target).as_posix(): _hash(path) for path in files}
+        if len(bench.categories) > 1:
+            learn_sorter(bench).save(target / SORTER)
+        written = sorted(path for path in target.rglob("*") if path.is_file())
+        hashes = {path.relative_to(target).as_posix(): file_hash(path) for path in written}
         manifest = {"format": FORMAT, "profile": profile, "weights": digests, "files": hashes}
         (target / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
-    write_folder(folder or COMMITTED, fill)
-    return folder or COMMITTED
-
-
-def has_networks(category: str, folder: Path | None = None) -> bool:
-    """Whether networks of a category come with the book."""
-    file = (folder or COMMITTED) / MANIFEST
-    return file.exists() and category in _read_manifest(file)["weights"]
-
-
-def load_networks(category: str, device: str = "cpu", folder: Path | None = None) -> Reconstructor:
-    """The networks of a category that come with the book, of 32 bits in memory; raises as `check_networks`."""
-    return ENCODERS[OUR_ENCODER].load(check_networks(category, folder), device)
-
-
-def check_networks(category: str, folder: Path | None = None) -> Path:
-    """The category's folder of trainings among the networks that come with the book.
-
-    Raises:
-        NetworksError: There are none, they are of another format, or a file is not the one that was written.
-    """
-    folder = folder or COMMITTED
-    if not has_networks(category, folder):
-        raise NetworksError(f"no networks of {category} come with the book in {folder}: `make long` trains them")
-    for name, expected in _read_manifest(folder / MANIFEST)["files"].items():
-        file = folder / name
-        if category in name and (not file.exists() or _hash(file) != expected):
-            raise NetworksError(f"{file} is not the file that {MANIFEST} beside it tells of: check it out anew")
-    return folder / category
+    write_folder(folder or files.PACKAGED, fill)
+    return folder or files.PACKAGED
 
 
 def served(bench: Bench, networks: str = "auto", folder: Path | None = None) -> Bench:
@@ -99,9 +68,9 @@ def served(bench: Bench, networks: str = "auto", folder: Path | None = None) -> 
 
     Args:
         bench: Of a run.
-        networks: "run": those that the run trained; "committed": those that come with the book; "auto": the run's where
-            all of its categories have an encoder, else those that come with the book, if they do.
-        folder: Where these lie, if not in the book.
+        networks: "run": those that the run trained; "committed": those that come with the package; "auto": the run's
+            where all of its categories have an encoder, else those that come with the package, if they do.
+        folder: Where these lie, if not in the package.
 
     Raises:
         SettingsError: There is no such choice.
@@ -127,8 +96,8 @@ def origin(bench: Bench) -> str:
     costs = {name: _cost(bench.of(name)) for name in bench.categories}
     told = ", ".join(f"{name} {seconds / 60:.0f} minutes" for name, (seconds, _) in costs.items())
     machine = " and ".join(dict.fromkeys(device for _, device in costs.values()))
-    profile = _read_manifest(file)["profile"]
-    return f"networks that come with the book, of profile {profile}, trained on {machine}: {told}"
+    profile = read_manifest(file)["profile"]
+    return f"networks that come with the package, of profile {profile}, trained on {machine}: {told}"
 
 
 def _cost(bench: Bench) -> tuple[float, str]:
@@ -150,13 +119,17 @@ def _write_category(bench: Bench, profile: str, target: Path) -> dict[str, str]:
         told = " and ".join(f"{name} {size:,}" for name, size in sizes.items())
         raise NetworksError(f"{bench.category}: {told} bytes are more than {LARGEST:,}: train with a smaller width")
     (target / "results").mkdir(exist_ok=True)
+    doubt = measure_doubt(bench)
+    doubt.save(place / FILE)
     shutil.copyfile(results, target / "results" / results.name)
     scores = summarize(rows.loc[rows["method"].isin([OUR_ENCODER, NEAREST_PIXELS, MEAN_SHAPE, ORACLE_CODE])])
-    (place / "card.md").write_text(_card(bench, profile, sum(sizes.values()), format_summary(scores)), encoding="utf-8")
+    (place / "card.md").write_text(
+        _card(bench, profile, sum(sizes.values()), format_summary(scores), doubt), encoding="utf-8"
+    )
     return digests
 
 
-def _card(bench: Bench, profile: str, size: int, scores: Any) -> str:
+def _card(bench: Bench, profile: str, size: int, scores: Any, doubt: Doubt) -> str:
     """A model card in plain words.
 
     Source: Mitchell et al. 2019, Model cards for model reporting.
@@ -182,6 +155,22 @@ def _card(bench: Bench, profile: str, size: int, scores: Any) -> str:
         device=device,
         split=len(bench.shapes("test")),
         table="\n".join(f"| {' | '.join(row)} |" for row in rows),
+        doubt=_doubt_in_words(doubt),
+    )
+
+
+def _doubt_in_words(doubt: Doubt) -> str:
+    if not doubt.calibrations:
+        return "How far a picture is from those of training shapes; too few shapes were held out for an interval."
+    said = {"fitted": "fitted to the silhouette", "seen": "of the encoder itself"}
+    kept = " and ".join(
+        f"{one.kept:.0%} of answers {said[mode]} ({one.tested:.0%} on the test shapes, whose styles are others)"
+        for mode, one in doubt.calibrations.items()
+    )
+    shapes = max(one.shapes for one in doubt.calibrations.values())
+    return (
+        f"An interval of the Chamfer distance that is said to hold for {LEVEL:.0%} of unseen made shapes is calibrated "
+        f"on {shapes} validation shapes; on shapes that were left out of it, it held for {kept}."
     )
 
 
@@ -206,6 +195,8 @@ shape, and the best code there is, which no picture gives away.
 
 {table}
 
+**What they know of their doubt.** {doubt}
+
 **What they are for.** To show what the method of the book does, without an hour of training: the book's pictures, \
 `tpl reconstruct`, and whoever wants to go on from there.
 
@@ -217,18 +208,3 @@ by them, nor build on a size or a load that they seem to show.
 
 **Licence.** That of this repository (MIT).
 """
-
-
-def _read_manifest(file: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(file.read_text())
-    except ValueError as error:
-        raise NetworksError(f"{file} is not valid JSON: check it out anew") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise NetworksError(f"{file} is of format {found}, and this library reads {FORMAT}: use that of its own commit")
-    return manifest
-
-
-def _hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ date.
 import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,9 @@ LEARNT = "learnt code"
 NO_SHAPE = Normalization(np.zeros(3), 1.94)
 """The raw frame of what belongs to no shape, such as the template: 2 / 1.03, the scale of a shape whose farthest
 vertex is half the diagonal of its bounding box away."""
+
+
+Made = TypeVar("Made")
 
 
 class Trained:
@@ -231,7 +234,7 @@ def _truth(trained: Trained, shape: Shape) -> tuple[Normalization, np.ndarray, n
     return store.read_normalization(shape), points, surface_normals(shape, points)
 
 
-def maybe(make: Callable[..., trimesh.Trimesh], *arguments: Any, **options: Any) -> trimesh.Trimesh | None:
+def maybe(make: Callable[..., Made], *arguments: Any, **options: Any) -> Made | None:
     """What `make` makes, or nothing where the function has no surface: a figure has an empty place then."""
     try:
         return make(*arguments, **options)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tpl.dataset.batches import SDFBatch, SDFTable
 from tpl.losses import CURRICULUM, code_prior, curriculum_l1, pointpair_warp, pointwise_warp
 from tpl.models import DeepImplicitTemplate, DeepImplicitTemplateConfig
+from tpl.models.implicit import project_to_ball
 from tpl.training.denormals import flushed_denormals
 from tpl.training.loop import AtOnce, Group, TrainingConfig
 from tpl.training.runs import RunFolder, train_or_load
@@ -170,11 +171,6 @@ def _at(path: Tensor, steps: list[int]) -> Tensor:
 def output_steps(steps: int) -> list[int]:
     """Which positions of the path the losses look at: four, evenly spaced, up to the last (2, 4, 6, 8 of 8)."""
     return sorted({round(steps * quarter / 4) - 1 for quarter in (1, 2, 3, 4)} - {-1})
-
-
-def project_to_ball(latent: Float[Tensor, "shapes dim"], radius: float) -> Float[Tensor, "shapes dim"]:
-    """Codes longer than the radius are shortened to it."""
-    return latent * (radius / latent.norm(dim=-1, keepdim=True).clamp_min(radius))
 
 
 def train_embedding(

@@ -9,17 +9,19 @@ import pandas as pd
 from tpl.chapters.tables.comparison import unbroken
 from tpl.evaluation.results import read_results
 from tpl.evaluation.summary import format_summary, paired_difference, summarize
+from tpl.pretrained import files
+from tpl.pretrained.files import has_networks, read_manifest
 from tpl.study.bench import Bench
 from tpl.study.judging import results_file
 from tpl.study.methods import NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, ORACLE_RETRIEVAL, OUR_ENCODER
-from tpl.study.networks import TRAININGS, has_networks, served
+from tpl.study.networks import TRAININGS, served
 
 SHOWN = (OUR_ENCODER, NEAREST_PIXELS, NEAREST_CODE, ORACLE_RETRIEVAL, ORACLE_CODE)
 KEYS = ["category", "shape_id", "view", "method", "protocol"]
 
 
 def longer_run(bench: Bench, runs: Path | str, split: str = "test") -> Bench | None:
-    """The bench of a longer run: in its folder where it is judged, or as far as it comes with the book; else none.
+    """The bench of a longer run: in its folder where it is judged, or as it comes with the package; else none.
 
     Args:
         bench: Of the run that it is compared with; there is none longer than itself.
@@ -32,6 +34,7 @@ def longer_run(bench: Bench, runs: Path | str, split: str = "test") -> Bench | N
     if all(results_file(longer.of(name), split).exists() for name in bench.categories):
         return longer
     comes = split == "test" and all(has_networks(name) for name in bench.categories)
+    comes = comes and read_manifest(files.PACKAGED / files.MANIFEST)["profile"] == longer.runs.name
     return served(bench, "committed") if comes else None
 
 
