@@ -1,12 +1,14 @@
 """The command `tpl reconstruct`: photographs to mesh files."""
 
 import csv
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import trimesh
 import tyro
 from PIL import Image
 
@@ -14,14 +16,16 @@ from tpl.errors import PlainError
 from tpl.files import check_file, write_file
 from tpl.geometry.marching import EmptyShape
 from tpl.geometry.whole import share_outside
-from tpl.meshes import check_writable, write_mesh
+from tpl.meshes import check_writable
 from tpl.photos.distance import sentences_of_distance
+from tpl.photos.masking import rembg_network
 from tpl.photos.pipeline import STEPS, PhotoReconstruction, PhotoReconstructor, category_of, cut_photo, load
 from tpl.photos.reading import ImageError
 from tpl.photos.showing import doubt_picture, seen_picture
 from tpl.settings import SettingsError
 from tpl.shapes.shape import check_category
 
+Form = Callable[[PhotoReconstruction], trimesh.Scene]
 Format = Literal["glb", "obj", "ply", "stl", "off", "html"]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """Endings of the files that are taken for photographs in a folder."""
@@ -47,6 +51,10 @@ def reconstruct(
     data: Path = Path("data/quick"),
     phase: Literal["auto", "encoder", "our_encoder", "end_to_end", "end_to_end_contrastive"] = "auto",
     resolution: int = 128,
+    faces: int | None = None,
+    height: float | None = None,
+    colors: bool = True,
+    network: str = "",
 ) -> None:
     """One photograph to a mesh file; several of one object to one mesh; or a folder of them to a folder of meshes.
 
@@ -71,6 +79,11 @@ def reconstruct(
         data: Folder of the shapes that a run's networks were trained on, for the distance.
         phase: Which encoder, with the decoder that belongs to it; auto is the best two-phase one there is.
         resolution: Grid cells along each side.
+        faces: At most so many triangles.
+        height: In metres: the mesh is scaled to it and stands on the ground.
+        colors: The photograph's own colours where the camera saw the surface; else their mean alone.
+        network: Finds the object, in the place of its colours: a model of rembg, such as u2net (`pip install
+            tpl[masks]`, its weights are fetched by rembg).
     """
     if not images:
         raise ImageError("no photograph is given: name a file, or a folder of files")
@@ -82,9 +95,10 @@ def reconstruct(
         raise ImageError(f"{first} is a folder: give it alone, without a mask or a rectangle")
     if len(images) > 1 and (mask or rectangle):
         raise ImageError("a mask or a rectangle belongs to one photograph: give several their masks as transparency")
-    session = Session(category, runs, data, phase, refine, resolution)
+    session = Session(category, runs, data, phase, refine, resolution, network)
+    form = functools.partial(PhotoReconstruction.finished, faces=faces, height=height, colors=colors)
     if of_folder:
-        return _folder(session, first, output, preview, doubt, format_ or "glb")
+        return _folder(session, first, output, preview, doubt, format_ or "glb", form)
     path = check_output(output if output.suffix else output.with_suffix(f".{format_ or 'glb'}"))
     if format_ and path.suffix.lower() != f".{format_}":
         raise ImageError(f"{path} does not end in .{format_}: give one of both")
@@ -92,18 +106,26 @@ def reconstruct(
         check_picture(picture)
     made = session.reconstruct(images, mask, rectangle)
     write_pictures(made, preview, doubt)
-    write_output(made, path)
-    print(*session.told(made), f"{path}: {len(made.mesh.faces)} triangles", sep="\n")
+    said = write_output(made, path, form)
+    print(*session.told(made), *said, sep="\n")
 
 
 class Session:
     """Networks that are loaded once, however many photographs there are."""
 
     def __init__(
-        self, category: str, runs: Path | None, data: Path, phase: str = "auto", refine: int = STEPS, resolution=128
+        self,
+        category: str,
+        runs: Path | None,
+        data: Path,
+        phase: str = "auto",
+        refine: int = STEPS,
+        resolution: int = 128,
+        network: str = "",
     ):
         self.category, self.runs, self.data, self.phase = category, runs, data, phase
         self.refine, self.resolution = refine, resolution
+        self.network = rembg_network(network) if network else None
         self.ready: dict[str, PhotoReconstructor] = {}
         self.sorted = ""  # what was said of the category of the last photograph
 
@@ -112,7 +134,7 @@ class Session:
     ) -> PhotoReconstruction:
         """The mesh of one object; raises as `tpl.photos.reconstruct`."""
         category = self.category if self.category == "auto" else check_category(self.category)
-        cuts = [cut_photo(picture, mask, rectangle) for picture in pictures]
+        cuts = [cut_photo(picture, mask, rectangle, self.network) for picture in pictures]
         if category == "auto":
             category, share = category_of(*cuts[0])
             self.sorted = f"category: {category} ({share:.0%} of the training views that look most like it are)"
@@ -165,17 +187,33 @@ def check_picture(path: Path) -> Path:
     return check_file(path)
 
 
-def write_output(made: PhotoReconstruction, path: Path) -> None:
-    """The mesh of a reconstruction to a file, as its ending says: this is where it would be finished for its users."""
-    mesh = made.mesh
+def write_output(made: PhotoReconstruction, path: Path, form: Form = PhotoReconstruction.finished) -> list[str]:
+    """The mesh of a reconstruction to a file, as its ending says.
+
+    Args:
+        made: What was reconstructed.
+        path: Ends in .html for a page, or as `tpl.meshes.check_writable` has it.
+        form: Makes the scene that other programs take.
+
+    Returns:
+        What is to be said of it, a line each.
+    """
     if path.suffix.lower() != ".html":
-        return write_mesh(mesh, path)
+        from tpl.finishing import write_finished
+
+        scene = form(made)
+        write_finished(scene, path)
+        parts = sorted(scene.geometry)
+        named = f", in parts: {', '.join(parts)}" if len(parts) > 1 else ""
+        triangles = sum(len(part.faces) for part in scene.geometry.values())
+        return [*(f"note: {note}" for note in scene.metadata["notes"]), f"{path}: {triangles} triangles{named}"]
     from tpl.look.scenes import mesh_scene
 
-    shown = mesh.copy()
+    shown = made.mesh.copy()
     shown.vertices = shown.vertices / 2  # scenes are of diameter 1
     page = mesh_scene(shown, name="mesh", poster=b"").page(alone=True)
     write_file(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+    return [f"{path}: {len(made.mesh.faces)} triangles, to be opened in a browser"]
 
 
 def write_pictures(made: PhotoReconstruction, preview: Path | None, doubt: Path | None) -> None:
@@ -187,7 +225,7 @@ def write_pictures(made: PhotoReconstruction, preview: Path | None, doubt: Path 
 
 
 def _folder(
-    session: Session, folder: Path, output: Path, preview: Path | None, doubt: Path | None, ending: str
+    session: Session, folder: Path, output: Path, preview: Path | None, doubt: Path | None, ending: str, form: Form
 ) -> None:
     """Each picture of a folder to a mesh, and a row in the table; one that fails has its reason there."""
     pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
@@ -202,7 +240,7 @@ def _folder(
             made = session.reconstruct([picture])
             seen = [each / f"{picture.stem}.png" if each else None for each in (preview, doubt)]
             write_pictures(made, *seen)
-            write_output(made, check_output(path))
+            write_output(made, check_output(path), form)
             row |= {"mesh": path.name, **_facts(made), "seconds": f"{time.perf_counter() - began:.2f}"}
         except (PlainError, EmptyShape) as error:
             failed += 1

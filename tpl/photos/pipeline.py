@@ -11,13 +11,15 @@ import torch
 import trimesh
 from jaxtyping import Float, UInt8
 
+from tpl.finishing import PartLabels, finish, mean_color, read_labels
 from tpl.inference import Reconstructor
 from tpl.meshes import Normalization
 from tpl.photos.cutting import CutOut, cut_out
-from tpl.photos.framing import FRAMING, Photo, frame_photo
+from tpl.photos.framing import FRAMING, Photo, frame_photo, sight_of
+from tpl.photos.masking import MaskNetwork
 from tpl.photos.reading import PictureLike, load_photo
 from tpl.pretrained.doubt import FILE, Doubt, Judgement, surface_doubt
-from tpl.pretrained.files import MANIFEST, check_networks, read_manifest
+from tpl.pretrained.files import MANIFEST, PARTS, check_networks, read_manifest
 from tpl.pretrained.loading import load_networks
 from tpl.pretrained.sorting import load_sorter
 from tpl.refinement.answering import Answer, answer
@@ -49,6 +51,9 @@ class PhotoReconstruction:
     judgement: Judgement | None
     """None: the networks do not come with the package, and nothing was calibrated for them."""
 
+    labels: PartLabels | None = None
+    """Of the template's parts; None: nothing is known of them."""
+
     def __iter__(self) -> Iterator[trimesh.Trimesh | Photo]:
         return iter((self.mesh, self.photo))
 
@@ -71,6 +76,31 @@ class PhotoReconstruction:
         poses = self.answer.poses
         return [] if poses is None else to_cameras(poses, [UNIT] * len(poses))
 
+    def finished(self, faces: int | None = None, height: float | None = None, colors: bool = True) -> trimesh.Scene:
+        """The mesh for other programs: a node a part, normals, the first photograph's colours, front towards +z.
+
+        Args:
+            faces: At most so many triangles.
+            height: In metres; by default the unit-sphere frame's lengths stay.
+            colors: Whether the photograph's own colours go onto the mesh, or their mean alone.
+
+        Raises:
+            FinishError: Too few triangles are asked for, or no height.
+        """
+        sight, model, code = None, self.networks.model, self.answer.code
+        if colors and self.cameras:
+            sight = sight_of(self.photo, FRAMING[self.category], self.cameras[0], UNIT)
+        return finish(
+            self.mesh,
+            self.category.removesuffix("s"),
+            sight=sight,
+            color=mean_color(self.photo.picture, self.photo.mask),
+            labels=self.labels,
+            places=lambda points: model.places(points, code),
+            faces=faces,
+            height=height,
+        )
+
     @cached_property
     def moved(self) -> Float[np.ndarray, " vertices"]:
         """How uncertain the surface is at each vertex, in unit-sphere lengths: `tpl.pretrained.doubt.surface_doubt`."""
@@ -86,6 +116,9 @@ class PhotoReconstructor:
     doubt: Doubt | None
     origin: str
     """Where the networks are from, in words."""
+
+    labels: PartLabels | None = None
+    """Of the template's parts."""
 
     def prepare(
         self, picture: PictureLike, mask: PictureLike | None = None, rectangle: Sequence[int] | None = None
@@ -114,7 +147,7 @@ class PhotoReconstructor:
         covered = torch.from_numpy(np.stack([photo.covered for photo in photos])).float() / 255
         given = answer(self.networks, images, covered.to(self.networks.codes), refine, resolution)
         judgement = self.doubt.judge(self.networks, images, given) if self.doubt else None
-        return PhotoReconstruction(self.category, given, tuple(photos), self.networks, judgement)
+        return PhotoReconstruction(self.category, given, tuple(photos), self.networks, judgement, self.labels)
 
 
 def prepare_photo(
@@ -141,11 +174,14 @@ def prepare_photo(
 
 
 def cut_photo(
-    picture: PictureLike, mask: PictureLike | None = None, rectangle: Sequence[int] | None = None
+    picture: PictureLike,
+    mask: PictureLike | None = None,
+    rectangle: Sequence[int] | None = None,
+    network: MaskNetwork | None = None,
 ) -> tuple[UInt8[np.ndarray, "height width 4"], CutOut]:
     """A picture as it was loaded, and its object, which any category's frame takes; raises as `prepare_photo`."""
     loaded = load_photo(picture)
-    return loaded, cut_out(loaded, mask, rectangle)
+    return loaded, cut_out(loaded, mask, rectangle, network)
 
 
 def category_of(loaded: UInt8[np.ndarray, "height width 4"], cut: CutOut) -> tuple[str, float]:
@@ -209,7 +245,8 @@ def load(category: str, runs: Path | str | None = None, phase: str = "auto", dev
     manifest = place.parent / MANIFEST
     profile = f", of profile {read_manifest(manifest)['profile']}" if manifest.exists() else ""
     origin = str(place) if runs else f"those that come with the package{profile}"
-    return PhotoReconstructor(category, networks, doubt, origin)
+    labels = read_labels(place / PARTS) if (place / PARTS).exists() and phase == "auto" else None
+    return PhotoReconstructor(category, networks, doubt, origin, labels)
 
 
 def reconstruct(

@@ -5,6 +5,7 @@ tpl/pretrained/networks/
     results/<category>_test.csv              the rows of the run's evaluation
     <category>/card.md                       what they are, what they score, and what they cannot do
     <category>/doubt.safetensors             what tells how far an answer can be trusted (`tpl.pretrained.doubt`)
+    <category>/parts.npz                     points of the template that know their part
     <category>/{our_embedding,our_encoder}/  run folders whose weights have 16 bits
 
 So it is a folder of runs like any other, and whatever reads one reads it. `tpl networks` writes it.
@@ -20,6 +21,9 @@ from tpl.errors import PlainError
 PACKAGED = Path(__file__).parent / "networks"
 DECODER, ENCODER = "our_embedding", "our_encoder"
 """The run folders of a category's two trainings."""
+
+PARTS = "parts.npz"
+"""Points of the template that know their part (`tpl.finishing.parts`)."""
 
 MANIFEST = "manifest.json"
 FORMAT = 2

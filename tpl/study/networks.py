@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from tpl.evaluation.results import read_results
 from tpl.evaluation.summary import format_summary, summarize
 from tpl.files import write_folder
+from tpl.finishing import write_labels
 from tpl.pretrained import files
 from tpl.pretrained.doubt import FILE, LEVEL, Doubt
 from tpl.pretrained.files import (
@@ -17,6 +18,7 @@ from tpl.pretrained.files import (
     FORMAT,
     LARGEST,
     MANIFEST,
+    PARTS,
     NetworksError,
     check_networks,
     file_hash,
@@ -29,6 +31,7 @@ from tpl.study.bench import Bench
 from tpl.study.doubting import learn_sorter, measure_doubt
 from tpl.study.judging import results_file
 from tpl.study.methods import MEAN_SHAPE, NEAREST_PIXELS, ORACLE_CODE, OUR_ENCODER, trained_methods
+from tpl.study.part_labels import part_labels_of_template
 
 TRAININGS = (DECODER, ENCODER)
 """The run folders of our row: its decoder and its encoder."""
@@ -121,6 +124,8 @@ def _write_category(bench: Bench, profile: str, target: Path) -> dict[str, str]:
     (target / "results").mkdir(exist_ok=True)
     doubt = measure_doubt(bench)
     doubt.save(place / FILE)
+    if any(shape.source == "procedural" for shape in bench.shapes("coded")):  # others do not know their parts
+        write_labels(part_labels_of_template(bench), place / PARTS)
     shutil.copyfile(results, target / "results" / results.name)
     scores = summarize(rows.loc[rows["method"].isin([OUR_ENCODER, NEAREST_PIXELS, MEAN_SHAPE, ORACLE_CODE])])
     (place / "card.md").write_text(
