@@ -77,7 +77,7 @@ pair: $(READY) # after a chapter's .md was edited
 	$(BIN)/python -m tpl pair
 
 lock: # after pyproject.toml was edited; needs uv
-	uv pip compile pyproject.toml --extra book --extra cluster --extra dev --universal --no-annotate --no-header -o requirements.lock
+	uv pip compile pyproject.toml --extra book --extra cluster --extra collada --extra dev --universal --no-annotate --no-header -o requirements.lock
 
 clean: # what can be made again in seconds; runs/ and data/ stay
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
