@@ -113,7 +113,9 @@ def test_a_photograph_becomes_a_mesh_with_nothing_but_the_wheel(tpl, tmp_path):
 
 
 def test_whoever_names_a_run_hears_what_is_missing_in_it(tpl, tmp_path):
-    Image.new("RGB", (64, 64), "white").save(tmp_path / "photo.png")
+    picture = Image.new("RGB", (64, 64), "white")
+    picture.paste("brown", (20, 12, 44, 52))
+    picture.save(tmp_path / "photo.png")
     asked = ["-o", "chair.glb", "--category", "chairs", "--runs", "runs/quick"]
     result = tpl("reconstruct", str(tmp_path / "photo.png"), *asked)
     assert result.returncode == 1 and "Traceback" not in result.stderr

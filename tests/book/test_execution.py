@@ -148,7 +148,7 @@ def test_a_run_computes_with_its_parameters_in_the_root_of_the_repository(built_
     notebook = executed_notebooks(built_book, built_book.run_folder("smoke"))["01_cubes"]
     results = [output["data"]["text/plain"] for cell in notebook.cells for output in cell.get("outputs", [])]
     assert results[0] == "2.0"  # side 1.0 times count 2
-    assert sum(MIME in output["data"] for cell in notebook.cells for output in cell.get("outputs", [])) == 2
+    assert sum(MIME in output["data"] for cell in notebook.cells for output in cell.get("outputs", [])) == 3
 
 
 def test_a_failing_chapter_stops_the_run_in_a_sentence_and_is_never_taken_for_executed(mini_book):
@@ -284,8 +284,10 @@ def test_cleaning_drops_widgets_notes_and_paths(tmp_path):
 def test_the_site_shows_the_run_below_each_title(built_book):
     html = (built_book.root / "_build" / "html" / "book" / "01_cubes.html").read_text()
     assert "The run that this page shows" in html and "Profile <strong>smoke</strong> on" in html
-    assert html.index("<h1>") < html.index("The run that this page shows") < html.index("Is a cube square")
+    html = html[html.index("<h1>") :]
+    assert html.index("The run that this page shows") < html.index("Is a cube square")
     first = (built_book.root / "_build" / "html" / "book" / "intro.html").read_text()
+    first = first[first.index("<h1>") :]
     assert first.index("Its first page") < first.index("The run that this page shows")  # nobody has to read it first
     assert "1 · Cubes" in re.search("<h1>(.*?)</h1>", html, re.DOTALL)[1]
 

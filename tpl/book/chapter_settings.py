@@ -103,6 +103,7 @@ class Pages(BaseModel):
     scored_shapes: PositiveInt
     train_shapes: PositiveInt
     test_shapes: PositiveInt
+    apart_shapes: PositiveInt
     example: NonNegativeInt
     size: PositiveInt  # pixels
 

@@ -18,7 +18,7 @@ def with_its_words(chapter: Chapter, executed: Any, entry: dict[str, Any]) -> tu
     """
     import jupytext
 
-    if entry.get("source") == chapter.digest:
+    if not entry or entry.get("source") == chapter.digest:
         return executed, entry
     made = revised(executed, jupytext.read(chapter.source))
     return (executed, entry) if made is None else (made, entry | {"source": chapter.digest, "revised": True})
