@@ -95,11 +95,8 @@ def test_a_table_counts_for_the_module_that_names_it(digest_of):
 
 def test_every_table_of_the_library_is_named_by_a_module_beside_it():
     root = Path(str(source_code.PACKAGE))
-    tables = {
-        f
-        for f in root.rglob("*.*")
-        if f.suffix not in (".py", ".pyc", ".typed") and not {"__pycache__", "networks"} & set(f.parts)
-    }  # networks are no tables: their manifest has a hash of each
+    others, left_out = (".py", ".pyc", ".typed"), {"__pycache__", "networks"}  # networks have a hash each in a manifest
+    tables = {f for f in root.rglob("*.*") if f.suffix not in others and not left_out & set(f.parts)}
     places = [file.relative_to(root.parent).with_suffix("").parts for file in root.rglob("*.py")]
     modules = [".".join(place).removesuffix(".__init__") for place in places]
     assert tables - {file for module in modules for file in files_named(module)} == set()
