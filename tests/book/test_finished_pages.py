@@ -35,3 +35,12 @@ def test_a_page_is_described_by_its_first_paragraph_and_has_a_card():
     assert '<meta property="og:title" content="A book"/>' in page
     long = finished(f"<head></head><h1>x</h1><p>{'word ' * 100}</p>")
     assert 'content="word word' in long and 'word …"/>' in long
+
+
+def test_what_has_no_name_gets_one_and_a_head_without_words_is_a_cell():
+    page = finished(
+        '<head></head><div id="pst-primary-sidebar" class="x"><summary><span class="toctree-toggle"></span></summary>'
+        '<th class="head"><p></p></th><th>method</th>'
+    )
+    assert 'role="region" aria-label="the book"' in page and '<summary aria-label="' in page
+    assert '<td class="head"><p></p></td><th>method</th>' in page

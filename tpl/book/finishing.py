@@ -15,6 +15,15 @@ TITLE = re.compile(r"<title>(.*?) &#8212; \1</title>")
 LONGEST = 200
 """Letters of a description: search engines and cards show no more."""
 
+EMPTY_HEAD = re.compile(r"<th\b([^>]*)>(\s*(?:<p>\s*</p>)?\s*)</th>")
+"""The head of a column without a name: for a screen reader a head that says nothing, so it becomes a cell."""
+
+NAMED = {
+    '<div id="pst-primary-sidebar" class': '<div id="pst-primary-sidebar" role="region" aria-label="the book" class',
+    '<summary><span class="toctree-toggle"': '<summary aria-label="pages of this part"><span class="toctree-toggle"',
+}
+"""Parts of the theme that have no name of their own, and the same with one."""
+
 CARD = "_static/teaser.png"
 
 
@@ -29,7 +38,7 @@ def finish_pages(built: Path) -> None:
 
 
 def finished(page: str, card: str | None = None) -> str:
-    """A page with its captions as the texts of its pictures, a description and a social card.
+    """A page with its captions as the texts of its pictures, names for what has none, a description and a social card.
 
     A picture outside of a figure gets the heading above it.
 
@@ -40,6 +49,9 @@ def finished(page: str, card: str | None = None) -> str:
     page = TITLE.sub(r"<title>\1</title>", page)
     page = FIGURE.sub(lambda figure: _described(figure[0]), page)
     page = UNNAMED.sub(lambda image: f"{image[1]}{_quoted(_heading(page[: image.start()]))}{image[2]}", page)
+    page = EMPTY_HEAD.sub(r"<td\1>\2</td>", page)
+    for unnamed, named in NAMED.items():
+        page = page.replace(unnamed, named)
     title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
     tags = {"og:type": "article", "og:title": html.unescape(title[1]) if title else "", "og:image": card}
     about = _description(page)
