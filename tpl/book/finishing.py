@@ -20,6 +20,7 @@ EMPTY_HEAD = re.compile(r"<th\b([^>]*)>(\s*(?:<p>\s*</p>)?\s*)</th>")
 
 NAMED = {
     '<div id="pst-primary-sidebar" class': '<div id="pst-primary-sidebar" role="region" aria-label="the book" class',
+    ' role="doc-biblioentry"': "",  # it was for lists alone
     '<summary><span class="toctree-toggle"': '<summary aria-label="pages of this part"><span class="toctree-toggle"',
 }
 """Parts of the theme that have no name of their own, and the same with one."""
