@@ -44,3 +44,8 @@ def test_what_has_no_name_gets_one_and_a_head_without_words_is_a_cell():
     )
     assert 'role="region" aria-label="the book"' in page and '<summary aria-label="' in page
     assert '<td class="head"><p></p></td><th>method</th>' in page
+
+
+def test_a_bibliography_has_no_roles_that_do_not_suit_it():
+    page = finished('<head></head><div role="list" class="citation-list"><div class="citation" role="doc-biblioentry">')
+    assert page.endswith('<div class="citation-list"><div class="citation">')

@@ -20,10 +20,11 @@ EMPTY_HEAD = re.compile(r"<th\b([^>]*)>(\s*(?:<p>\s*</p>)?\s*)</th>")
 
 NAMED = {
     '<div id="pst-primary-sidebar" class': '<div id="pst-primary-sidebar" role="region" aria-label="the book" class',
-    ' role="doc-biblioentry"': "",  # it was for lists alone
+    ' role="doc-biblioentry"': "",  # it was for items of lists alone, and the list asks for such
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
     '<summary><span class="toctree-toggle"': '<summary aria-label="pages of this part"><span class="toctree-toggle"',
 }
-"""Parts of the theme that have no name of their own, and the same with one."""
+"""Parts of the theme without a name of their own, or with a role that does not suit them, and the same mended."""
 
 CARD = "_static/teaser.png"
 
