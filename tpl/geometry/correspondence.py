@@ -54,10 +54,10 @@ def match_points(
 
 
 def transfer(
-    values: Shaped[np.ndarray, "sources *value"],
+    values: Shaped[np.ndarray, "sources *value"],  # noqa: F821
     source: Float[np.ndarray, "sources_placed coordinates"],
     target: Float[np.ndarray, "targets coordinates"],
-) -> Shaped[np.ndarray, "targets *value"]:
+) -> Shaped[np.ndarray, "targets *value"]:  # noqa: F821
     """Values of the source's points (labels, colours, anything a row holds) at the target's points.
 
     Args:

@@ -237,7 +237,8 @@ def silhouettes(
 
 
 def intersection_over_union(
-    first: Float[Tensor, "views *image"], second: Float[Tensor, "views *image"]
+    first: Float[Tensor, "views *image"],  # noqa: F821
+    second: Float[Tensor, "views *image"],  # noqa: F821
 ) -> Float[Tensor, " views"]:
     """Of the pixels that either of two coverages fills more than half, the share that both do."""
     a, b = (covered.flatten(1) > 0.5 for covered in (first, second))
