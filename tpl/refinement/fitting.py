@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, Po
 from pydantic import Field as Setting
 from torch import Tensor, nn
 
+from tpl.refinement.adam import Adam
 from tpl.refinement.poses import AZIMUTH, Poses, pixel_width, rays
 from tpl.refinement.silhouettes import (
     CLOSER,
@@ -219,8 +220,9 @@ def _best_turns(problem: Problem, codes: Tensor, poses: Tensor) -> Tensor:
 def _adam(problem: Problem, change: Change, fitted: list[tuple[Tensor, float]], steps: int, prior: float) -> None:
     """Steps that change the fitted parts, each at its rate, in place."""
     config, bundle = problem.config, None
-    groups = [{"params": [tensor.requires_grad_()], "full": rate} for tensor, rate in fitted]
-    optimizer = torch.optim.Adam(groups, betas=(0.7, 0.9))  # a short memory: with the usual one steps overshoot
+    for tensor, _ in fitted:
+        tensor.requires_grad_(True)
+    optimizer = Adam(fitted, betas=(0.7, 0.9))  # a short memory: with the usual one steps overshoot
     for step in range(steps):
         if bundle is None or step % config.look_every == 0:
             bundle = problem.look(change.codes, change.poses, problem.generator, config.rays * config.parts)
@@ -228,11 +230,8 @@ def _adam(problem: Problem, change: Change, fitted: list[tuple[Tensor, float]], 
         codes = change.codes
         problem.look_closer(part, codes, change.poses)
         errors = problem.errors(part, codes, change.poses) + prior * change.moved.square().mean(dim=1)
-        for group in optimizer.param_groups:
-            group["lr"] = group["full"] * (1 + math.cos(math.pi * step / steps)) / 2
-        optimizer.zero_grad()
         errors.sum().backward()  # not the mean: each view is fitted on its own
-        optimizer.step()
+        optimizer.step((1 + math.cos(math.pi * step / steps)) / 2)
     for tensor, _ in fitted:
         tensor.requires_grad_(False)
 
