@@ -30,6 +30,7 @@ ARGUMENTS = (  # no sandbox for root, WebGL without a GPU, and nothing of the br
     "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update "
     "--disable-sync --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
 ).split()
+SESSION = "window.jupyterapp.shell.currentWidget?.sessionContext"
 SERVER = (
     "-m jupyterlab --no-browser --allow-root --ServerApp.token= --ServerApp.password= "
     "--LabApp.expose_app_in_browser=True --LabApp.extension_manager=readonly --LabApp.news_url= "
@@ -96,7 +97,7 @@ def page(lab: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page, complaints = browser.new_page(viewport={"width": 1700, "height": 1400}), []
-        page.set_default_timeout(600_000)  # a Lab that starts on a busy machine takes its time
+        page.set_default_timeout(300_000)  # a Lab that starts on a busy machine takes its time
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: "K3D" in message.text and complaints.append(message.text))
         near = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
@@ -112,6 +113,8 @@ def desk_at(page: Page, url: str) -> None:
     page.goto(url, wait_until="commit")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.wait_for_function("window.jupyterapp && window.jupyterapp.commands.hasCommand('notebook:run-all-cells')")
+    # before its kernel is there a notebook calls itself idle, too, and what is asked of it then is forgotten
+    page.wait_for_function(f"{SESSION}?.isReady && {SESSION}.session?.kernel?.connectionStatus === 'connected'")
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_selector(".jp-OutputArea canvas")

@@ -66,6 +66,7 @@ def lab(clone: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     assert CHROMIUM.exists(), "these tests drive Debian's browser: apt-get install chromium"
+    expect.set_options(timeout=LONG)  # not the five seconds of an idle machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -80,7 +81,7 @@ def opened(browser: Browser, lab: str, name: str) -> tuple[Page, list[str]]:
     page.on("request", lambda asked: outside.append(asked.url) if "127.0.0.1" not in asked.url else None)
     page.goto(lab.replace("/lab?", f"/lab/tree/{name}.ipynb?"))
     page.locator(".jp-CodeCell").first.wait_for()
-    expect(page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3")).to_be_visible()
+    page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3").wait_for()
     return page, [url for url in outside if not url.startswith(("data:", "blob:"))]
 
 
