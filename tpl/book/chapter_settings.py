@@ -187,9 +187,10 @@ class Correspondence(BaseModel):
 
 
 class Photos(BaseModel):
-    """Chapter 11: whose meshes it shows."""
+    """Chapter 11: whose meshes it shows, and how many of the project's own pictures."""
 
     method: Annotated[str, Among(_two_phase_encoders)]
+    own_pictures: PositiveInt
 
 
 class RealShapes(BaseModel):
