@@ -24,6 +24,7 @@ class LiveMesh:
         corner, face = np.zeros((3, 3)), np.array([[0, 1, 2]])
         self.mesh: Any = drawable_mesh(corner, face, np.zeros((3, 3), np.uint8), visible=False)
         self.plot += self.mesh
+        self._turn = 0
 
     def show(
         self,
@@ -33,7 +34,9 @@ class LiveMesh:
         """Shows a mesh, or nothing.
 
         The browser takes one array after the other, in any order, and draws nothing while an index reaches beyond the
-        vertices. So there is always room for more vertices than are used, and room that grows is made first.
+        vertices. So there is always room for more vertices than are used, and room that grows is made first. New
+        vertices for the same faces would be put into whatever mesh the browser has, which can be one whose successor is
+        still being made, and stay there with the wrong faces. So the faces come in another order each time.
 
         Args:
             mesh: In the raw frame, around the origin.
@@ -42,6 +45,7 @@ class LiveMesh:
         if mesh is None or not len(mesh.faces):
             self.mesh.visible = False
             return
+        self._turn = 1 - self._turn
         count = len(mesh.vertices)
         room = max(len(self.mesh.vertices), ROOM * -(-count // ROOM))
         beyond = (0, room - count), (0, 0)
@@ -51,6 +55,6 @@ class LiveMesh:
             self.mesh.vertices = vertices
         with self.mesh.hold_sync():
             self.mesh.vertices = vertices
-            self.mesh.indices = np.asarray(mesh.faces, np.uint32)
+            self.mesh.indices = np.roll(np.asarray(mesh.faces, np.uint32), self._turn, axis=0)
             self.mesh.colors = packed_colors(np.pad(of_vertices, beyond, mode="edge"))
             self.mesh.visible = True
