@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tpl.look.tables import SortableTable, Table
+from tpl.look.tables import SortableTable, Table, of_each
 
 FRAME = pd.DataFrame({"method": ["a|b", "c"], "mean": ["1.50", "-2e-3"], "share": ["3 %", ""], "shapes": [1, 20]})
 
@@ -40,3 +40,10 @@ def test_a_sortable_table_is_the_same_one_with_a_class_that_the_script_finds_and
 
 def test_a_sortable_table_in_no_order_claims_none():
     assert ":class: tpl-sortable\n" in SortableTable(FRAME, "A caption.", "t").markdown()
+
+
+def test_what_is_said_of_each_stands_before_its_name():
+    assert (
+        of_each(["chairs", "sofas"], {"chairs": "0.86", "sofas": "0.36"}.__getitem__) == "0.86 (chairs), 0.36 (sofas)"
+    )
+    assert of_each([], str) == ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         use_style,
     )
     from tpl.look.scenes import Scene, mesh_scene, steps_scene
-    from tpl.look.tables import Markdown, SortableTable, Table
+    from tpl.look.tables import Markdown, SortableTable, Table, of_each
 
 __all__ = [
     "CLAY",
@@ -35,6 +35,7 @@ __all__ = [
     "Table",
     "error_colors",
     "mesh_scene",
+    "of_each",
     "plot_error_bar",
     "plot_history",
     "plot_outlines",

@@ -10,8 +10,8 @@ from torch.optim.adam import adam
 class Adam:
     """`torch.optim.Adam` to the bit, through its functional form, on CPU and device.
 
-    The class imports torch's compiler when it is made, some two seconds in each process; a photograph's mesh is there
-    after five.
+    The class imports torch's compiler when it is made: some two seconds of each process, as long as the refinement of a
+    photograph's mesh takes.
 
     Args:
         groups: What is fitted, and the full rate of each.
