@@ -21,7 +21,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 from playgrounds import small_bench
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Locator, Page, sync_playwright
 
 pytestmark = pytest.mark.site
 
@@ -99,11 +99,7 @@ def page(lab: str) -> Iterator[Page]:
         page, complaints = browser.new_page(viewport={"width": 1700, "height": 1400}), []
         page.set_default_timeout(300_000)  # a Lab that starts on a busy machine takes its time
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        told = ("K3D: (UNMASKED_", "K3D: (depth bits)", "K3D: (stencil bits)")  # what it draws with
-        page.on(
-            "console",
-            lambda said: "K3D" in said.text and not said.text.startswith(told) and complaints.append(said.text),
-        )
+        page.on("console", lambda said: is_complaint(said) and complaints.append(said.text))
         near = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
         page.on("request", lambda request: request.url.startswith(near) or complaints.append(f"asks for {request.url}"))
         page.complaints = complaints  # type: ignore[attr-defined]
@@ -112,9 +108,9 @@ def page(lab: str) -> Iterator[Page]:
         browser.close()
 
 
-def is_complaint(text: str) -> bool:
-    """Of k3d, whatever it says but for what it draws with."""
-    return "K3D" in text and not text.startswith(("K3D: (UNMASKED_", "K3D: (depth bits)", "K3D: (stencil bits)"))
+def is_complaint(said: ConsoleMessage) -> bool:
+    """An error or a warning of k3d; what it draws with and how long that took it logs, too."""
+    return "K3D" in said.text and said.type in ("error", "warning")
 
 
 def desk_at(page: Page, url: str) -> None:
