@@ -43,8 +43,8 @@ def end(process: subprocess.Popen, how: signal.Signals) -> tuple[str, list[psuti
         os.killpg(process.pid, how)
     else:
         process.send_signal(how)
-    said = process.communicate(timeout=120)[1]
+    process.wait(120)
     _, alive = psutil.wait_procs(started, timeout=30)
     for one in alive:
         one.kill()
-    return said, alive
+    return process.communicate()[1], alive
