@@ -1,4 +1,4 @@
-"""Processes that are ended from outside: nobody outlives them, and nothing half-written stays where it can be helped."""
+"""Processes that are ended from outside: nobody outlives them, and who is asked to end leaves nothing half-written."""
 
 import signal
 

@@ -17,7 +17,16 @@ def end_with_parent() -> None:
     """
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid and multiprocessing.current_process().name.startswith("LokyProcess"):
-        threading.Thread(target=_watch, args=(parent.pid,), daemon=True).start()
+        end_with(parent.pid)
+
+
+def end_with(parent: int) -> None:
+    """Ends this process, from now on, once the one that started it is gone.
+
+    Args:
+        parent: The number of that one.
+    """
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

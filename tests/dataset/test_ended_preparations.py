@@ -49,4 +49,3 @@ def test_an_ended_preparation_leaves_nobody_and_the_next_one_does_the_rest(tmp_p
         assert how == signal.SIGKILL or said.endswith("the same command goes on from there\n")
     prepare_slowly(tmp_path)
     assert contents(Store(tmp_path / "data")) == contents(alone)
-

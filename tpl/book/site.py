@@ -29,7 +29,7 @@ from tpl.book.manifest import SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
 from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
-from tpl.files import write_folder
+from tpl.files import alone_in, write_folder
 from tpl.look.scenes import MIME, libraries
 
 START = "from jupyter_book.cli.main import main; main()"
@@ -50,13 +50,19 @@ def build_site(book: Book, source: Path | None = None) -> Path:
     Raises:
         BookError: Chapters are missing or failed, Jupyter Book warned of something (it has printed what),
             or a link leads nowhere. A site that was built before stays.
+        BusyError: Another process builds it.
     """
     notebooks = executed_notebooks(book, source or book.executed, whole=source is not None)
-    source = source or book.executed
     staged = book.root / "_build" / "site"
+    with alone_in(staged, staged.with_name(".site.lock")):
+        return _build(book, source or book.executed, notebooks, staged)
+
+
+def _build(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> Path:
     shutil.rmtree(staged, ignore_errors=True)
     scenes = stage(book, source, notebooks, staged)
-    command = [sys.executable, "-c", START, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
+    start = f"from tpl.ending import end_with; end_with({os.getpid()}); {START}"
+    command = [sys.executable, "-c", start, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
     result = subprocess.run(command, cwd=book.root, stdout=subprocess.DEVNULL)
     if result.returncode != 0:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
