@@ -10,6 +10,7 @@ from typing import Any
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.manifest import MANIFEST, SCENES, read_manifest
 from tpl.book.revising import with_its_words
+from tpl.border import border
 from tpl.files import alone_in, write_folder
 from tpl.look.scenes import MIME
 
@@ -75,10 +76,8 @@ def executed_notebooks(book: Book, folder: Path, whole: bool = True) -> dict[str
         if chapter.name in missing:
             continue
         path = folder / f"{chapter.name}.ipynb"
-        try:
+        with border(path, f"run `tpl run {chapter.name}` again", BookError, " as a notebook"):
             notebooks[chapter.name] = nbformat.read(path, as_version=4)
-        except (ValueError, nbformat.reader.NotJSONError) as error:
-            raise BookError(f"{path} is not a notebook; run `tpl run {chapter.name}` again") from error
         if notebooks[chapter.name].metadata.get("papermill", {}).get("exception"):
             raise BookError(f"{path} holds a failed execution; run `tpl run {chapter.name}` again")
     return notebooks

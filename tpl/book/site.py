@@ -25,10 +25,11 @@ from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.finishing import finish_pages
 from tpl.book.glossary import GLOSSARY, linked, read_terms
-from tpl.book.manifest import SCENES, read_manifest
+from tpl.book.manifest import MANIFEST, REMEDY, SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
 from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
+from tpl.border import border
 from tpl.files import alone_in, write_folder
 from tpl.look.scenes import MIME, libraries
 
@@ -107,7 +108,8 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
         notebook, entry = with_its_words(chapters[name], notebooks[name], entries.get(name, {}))
         notebook = cleaned(notebook, book.root)
         if entry:
-            _insert_facts(notebook, chapters[name], entry, at_end=name == book.pages[0])
+            with border(source / MANIFEST, REMEDY, BookError):  # an entry may lack what a page tells
+                _insert_facts(notebook, chapters[name], entry, at_end=name == book.pages[0])
         if number := re.match(r"0*(\d+|[A-Z])_", name):
             cell, line = _title(notebook, chapters[name])
             cell.source = cell.source.replace(line, f"# {number[1]} \N{MIDDLE DOT} {line.removeprefix('# ')}", 1)
