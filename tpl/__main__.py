@@ -3,6 +3,7 @@
 import argparse
 import functools
 import itertools
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -244,8 +245,8 @@ def evaluate(
         oracle=validated(OracleConfig, {**oracle, "seed": asked.values["seed"]}),
         draws=asked.values["draws"],
     )
-    results = bench.runs / "results"
-    with alone_in(results, results.with_name(".results.lock")) if bench.runs.is_dir() else nullcontext(), reported():
+    results, writable = bench.runs / "results", os.access(bench.runs, os.W_OK)  # who only reads is in nobody's way
+    with alone_in(results, results.with_name(".results.lock")) if writable else nullcontext(), reported():
         files = bench.each(judge)
     rows = pd.concat([read_results(file) for file in files.values()])
     print(format_summary(summarize(rows, bench.seed)).to_string(index=False))

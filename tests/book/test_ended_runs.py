@@ -17,6 +17,7 @@ from tpl.book.book import Book
 from tpl.book.manifest import read_manifest
 from tpl.book.pairs import pair
 from tpl.book.publishing import publish
+from tpl.evaluation.results import ResultsError
 from tpl.files import BusyError, alone_in
 
 BUILDER = """
@@ -158,4 +159,8 @@ def test_two_do_not_publish_or_write_networks_or_evaluate_at_once(two_cells, tmp
     monkeypatch.setattr(commands, "_bench", lambda *given: bench)
     results = bench.runs / "results"
     with alone_in(results, bench.runs / ".results.lock"), pytest.raises(BusyError, match=f"{said} {results}"):
+        commands.evaluate("quick")
+    monkeypatch.setattr("os.access", lambda *given: False)  # another's run: who only reads it takes no lock
+    bench.each = lambda judge: {"chairs": results / "chairs_test.csv"}
+    with alone_in(results, bench.runs / ".results.lock"), pytest.raises(ResultsError, match="no results at"):
         commands.evaluate("quick")
