@@ -1,5 +1,6 @@
 """Outputs are whole, on disk, of the umask's mode, and never take the place of something of another kind."""
 
+import errno
 import json
 import os
 import platform
@@ -226,6 +227,19 @@ def test_a_lock_beside_a_folder_outlasts_its_removal(tmp_path):
         with pytest.raises(BusyError, match="has been working in"), alone_in(folder, lock):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["tpl.files.Path.mkdir", "tpl.files.FileLock.acquire"])
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.EROFS, "choose another folder"), (errno.ENOSPC, "free some space")]
+)
+def test_a_lock_where_nothing_can_be_written_names_the_remedy(tmp_path, monkeypatch, where, number, remedy):
+    def fail(*given, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(where, fail)
+    with pytest.raises(UnwritableError, match=f"{tmp_path} cannot be written .*: {remedy}"), alone_in(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("variables", [{"LOCAL_RANK": "0", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, {RUN: "7"}])

@@ -9,12 +9,16 @@ mesh, photo = chairs.reconstruct("photo.jpg")
 
 from typing import TYPE_CHECKING, Any
 
+from tpl.ending import end_with_parent
+
 if TYPE_CHECKING:
     from tpl.photos import load, reconstruct
 
     __version__: str
 
 __all__ = ["__version__", "load", "reconstruct"]
+
+end_with_parent()
 
 
 def __getattr__(name: str) -> Any:

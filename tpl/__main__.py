@@ -3,7 +3,9 @@
 import argparse
 import functools
 import itertools
+import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -35,7 +37,7 @@ from tpl.dataset.store import StoreError
 from tpl.dataset.workers import TIMEOUT
 from tpl.doctor import doctor
 from tpl.errors import check_time
-from tpl.files import beside, check_file, write_file
+from tpl.files import alone_in, beside, check_file, write_file
 from tpl.photos.commands import reconstruct
 from tpl.reporting import reported
 from tpl.settings import Preset, SettingsError, validated
@@ -243,7 +245,8 @@ def evaluate(
         oracle=validated(OracleConfig, {**oracle, "seed": asked.values["seed"]}),
         draws=asked.values["draws"],
     )
-    with reported():
+    results, writable = bench.runs / "results", os.access(bench.runs, os.W_OK)  # who only reads is in nobody's way
+    with alone_in(results, results.with_name(".results.lock")) if writable else nullcontext(), reported():
         files = bench.each(judge)
     rows = pd.concat([read_results(file) for file in files.values()])
     print(format_summary(summarize(rows, bench.seed)).to_string(index=False))

@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +90,12 @@ def last_words(error: BaseException) -> str:
 
 @contextmanager
 def told_in_a_sentence() -> Iterator[None]:
-    """Ends a command on any error with one sentence and exit status 1, and with 75 where its time is over."""
+    """Ends a command on any error with one sentence and exit status 1, and with 75 where its time is over.
+
+    Who is asked to end by SIGTERM ends as by Ctrl-C, and takes along what was started and what is half-written.
+    """
+    ours = threading.current_thread() is threading.main_thread()  # others may not say what a signal does
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if ours else None
     try:
         yield
     except OutOfTime as error:
@@ -102,6 +109,9 @@ def told_in_a_sentence() -> Iterator[None]:
         sys.exit(f"tpl: {last_words(error)}")
     except KeyboardInterrupt:
         sys.exit("tpl: interrupted; what was finished is kept, and the same command goes on from there")
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def read_json(file: Path, remedy: str, kind: type[PlainError] = PlainError) -> dict[str, Any]:

@@ -235,7 +235,8 @@ def check_weights(folder: Path) -> None:
 
 
 def _locks(data: Path, runs: Path) -> Iterator[Finding]:
-    locks = [*data.glob(".lock"), *data.glob("*/.lock"), *runs.glob("*/*/.*.lock"), *runs.glob("*/*/.lock")]
+    places = [(data, ".lock"), (data, "*/.lock"), (runs, "*/.*.lock"), (runs, "*/*/.*.lock"), (runs, "*/*/.lock")]
+    locks = [lock for folder, pattern in places for lock in folder.glob(pattern)]
     for lock in locks:
         try:
             told = json.loads(lock.read_text())

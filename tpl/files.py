@@ -88,10 +88,17 @@ def check_file(path: Path) -> Path:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A place of the same name on the same disk; what is left there goes."""
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
             yield Path(folder) / path.name
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Says of a disk that takes nothing, and of a place that is not ours, what to do."""
+    try:
+        yield
     except Exception as error:  # a full disk has as many names as there are writers
         number = getattr(error, "errno", None)
         if number in FULL or "No space left on device" in str(error):
@@ -147,13 +154,16 @@ def alone_in(folder: Path, lock: Path | None = None) -> Iterator[None]:
 
     Raises:
         BusyError: Another process is there.
+        UnwritableError: The disk is full, or the folder is not ours to write to.
     """
     lock = lock or folder / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
+        lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock, timeout=1, poll_interval=0.05)  # a second for who is just ending
     while not held.is_locked:
         try:
-            held.acquire()
+            with _writing(folder):
+                held.acquire()
         except Timeout:
             there = _who(lock)
             if not there["launch"] or there["launch"] != _launch():
@@ -162,7 +172,8 @@ def alone_in(folder: Path, lock: Path | None = None) -> Iterator[None]:
                     f"{told.format_map(there | {'folder': folder})}: wait until it has ended, or end it"
                 ) from None
     try:
-        lock.write_text(json.dumps(_me()))
+        with _writing(folder):
+            lock.write_text(json.dumps(_me()))
         yield
     finally:
         lock.unlink(missing_ok=True)  # who waits for the file that was there sees that it is gone, and asks anew

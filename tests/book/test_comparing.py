@@ -127,3 +127,28 @@ def test_what_is_no_run_or_no_file_is_refused_in_one_sentence(tmp_path, first):
     found = compare_runs(first, write_run(tmp_path / "second"))
     with pytest.raises(BookError, match="a comparison is written as .html, .png or .svg or .pdf"):
         write_comparison(found, tmp_path / "figure.txt")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\xff"])
+@pytest.mark.parametrize("name", ["chairs/encoder/config.json", "chairs/encoder/run.json", "book/manifest.json"])
+def test_a_broken_file_of_a_run_is_named(tmp_path, first, name, text):
+    second = write_run(tmp_path / "second")
+    (second / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(BookError, match=f"{second / name} cannot be read"):
+        compare_runs(first, second)
+
+
+def test_a_training_that_does_not_say_how_long_it_took_is_named(tmp_path, first):
+    second = write_run(tmp_path / "second")
+    (second / "sofas" / "encoder" / "run.json").write_text("{}")
+    with pytest.raises(BookError, match="sofas/encoder/run.json cannot be read .*: move .* away and train anew"):
+        compare_runs(first, second)
+
+
+def test_a_broken_curve_of_a_run_is_named(tmp_path, first):
+    second = write_run(tmp_path / "second", epochs=30)
+    for folder in (first, second):
+        (folder / "results" / "chairs_test.csv").unlink()
+    (second / "chairs" / "encoder" / "history.csv").write_text("")
+    with pytest.raises(BookError, match="history.csv cannot be read as a learning curve"):
+        write_comparison(compare_runs(first, second), tmp_path / "figure.png")

@@ -255,10 +255,36 @@ def test_a_chapter_opened_in_its_folder_works_from_the_root(mini_book, monkeypat
         assert Path.cwd() == mini_book.root.resolve()
 
 
-def test_a_broken_manifest_is_named(tmp_path):
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(BookError, match="manifest.json cannot be read; remove it"):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"chapters": []}',
+        '{"chapters": {"01": 3}}',
+        '{"chapters": {"01": {}}}',
+        "\xff",
+        "[" * 100_000,
+    ]
+    + [f'{{"chapters": {{"01": {{"seconds": {seconds}}}}}}}' for seconds in ('"many"', "null", "[]")],
+)
+def test_a_broken_manifest_is_named(tmp_path, text):
+    (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(BookError, match=r"manifest\.json cannot be read .*: remove it and run the chapters again$"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", "\xff"])
+def test_a_broken_notebook_of_a_run_is_named(mini_book, tmp_path, text):
+    for chapter in mini_book.chapters:
+        shutil.copy(chapter.notebook, tmp_path)
+    (tmp_path / "01_cubes.ipynb").write_bytes(text.encode("latin-1"))
+    with pytest.raises(
+        BookError, match=r"01_cubes\.ipynb cannot be read as a notebook .*: run `tpl run 01_cubes` again$"
+    ):
+        executed_notebooks(mini_book, tmp_path)
 
 
 def test_cleaning_drops_widgets_notes_and_paths(tmp_path):

@@ -125,6 +125,10 @@ def test_another_format_and_a_missing_category_are_told(committed):
     (committed / "manifest.json").write_text(json.dumps(manifest | {"format": 1}))
     with pytest.raises(NetworksError, match="is of format 1, and this library reads 2"):
         load_networks("chairs")
+    for name in ("files", "profile"):
+        (committed / "manifest.json").write_text(json.dumps(manifest | {name: None}))
+        with pytest.raises(NetworksError, match="names no files or no profile: check it out anew"):
+            load_networks("chairs")
     (committed / "manifest.json").write_text("[1, 2")
     with pytest.raises(NetworksError, match="not valid JSON"):
         has_networks("chairs")

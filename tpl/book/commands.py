@@ -15,6 +15,7 @@ from tpl.book.listing import chapter_list, parameter_list
 from tpl.book.pairs import pair
 from tpl.book.publishing import publish
 from tpl.book.site import build_site
+from tpl.files import alone_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,10 +166,13 @@ def networks(profile: str = "long", output: Annotated[Path | None, tyro.conf.arg
         profile: Which run; its chapter of tables, or `tpl evaluate`, has judged it on the test split.
         output: Another folder for them, which `tpl reconstruct --runs` takes.
     """
+    from tpl.pretrained.files import PACKAGED
     from tpl.study.bench import Bench
     from tpl.study.networks import commit_networks, origin
 
     asked = choose(the_book(), "07", profile, {})
     bench = Bench.open(asked.data, asked.runs, device="cpu", prepared=False)
-    folder = commit_networks(bench, profile, output)
+    target = output or PACKAGED
+    with alone_in(target, target.with_name(f".{target.name}.lock")):
+        folder = commit_networks(bench, profile, output)
     print(f"{folder}: {origin(replace(bench, runs=folder))}")

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -14,6 +13,7 @@ import pandas as pd
 from tpl.book.book import BookError
 from tpl.book.listing import aligned
 from tpl.book.manifest import read_manifest
+from tpl.border import border, read_json
 from tpl.evaluation.results import PROVENANCE, ResultsError, read_results
 from tpl.evaluation.rows import NO_VIEW
 from tpl.evaluation.summary import paired_difference, summarize
@@ -143,14 +143,25 @@ class _Run(NamedTuple):
     def read(cls, folder: Path) -> "_Run":
         """Raises BookError where there is nothing of a run."""
         files = _trainings(folder)
-        trainings = {name: _flat(json.loads(file.read_text())) for name, file in files.items()}
+        trainings = {name: _flat(_read(file)) for name, file in files.items()}
         done = {name: file.with_name("run.json") for name, file in files.items()}
-        facts = {name: json.loads(file.read_text()) for name, file in done.items() if file.exists()}
+        facts = {name: _read(file) for name, file in done.items() if file.exists()}
+        for name, found in facts.items():
+            with border(done[name], _anew(done[name]), BookError):
+                float(found["seconds"])
         results = {file.stem: read_results(file) for file in sorted((folder / "results").glob("*.csv"))}
-        found = cls(folder, trainings, facts, read_manifest(folder / "book"), results)
-        if not (found.trainings or found.chapters or found.results):
+        whole = cls(folder, trainings, facts, read_manifest(folder / "book"), results)
+        if not (whole.trainings or whole.chapters or whole.results):
             raise BookError(f"no run in {folder}: there are neither trainings nor results nor executed chapters")
-        return found
+        return whole
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return read_json(file, _anew(file), BookError)
+
+
+def _anew(file: Path) -> str:
+    return f"move {file.parent} away and train anew"
 
 
 def _trainings(folder: Path) -> dict[str, Path]:
@@ -198,7 +209,7 @@ def _parameters(runs: Sequence[_Run], names: tuple[str, str]) -> pd.DataFrame:
     rows = []
     one, other = (run.chapters for run in runs)
     for chapter in (name for name in one if name in other):
-        first, second = (entry[chapter]["parameters"] for entry in (one, other))
+        first, second = (entry[chapter].get("parameters", {}) for entry in (one, other))
         for name in dict.fromkeys([*first, *second]):
             if first.get(name) != second.get(name):
                 rows.append((chapter, name, first.get(name, "-"), second.get(name, "-")))
@@ -347,7 +358,12 @@ def _common_curves(comparison: Comparison) -> dict[str, list[pd.DataFrame]]:
     one, other = (Path(name) for name in comparison.names)
     files = {place: [folder / place / "history.csv" for folder in (one, other)] for place in _trainings(one)}
     common = [place for place, pair in files.items() if all(file.exists() for file in pair)]
-    return {place: [pd.read_csv(file) for file in files[place]] for place in common[:CURVES]}
+    return {place: [_curve(file) for file in files[place]] for place in common[:CURVES]}
+
+
+def _curve(file: Path) -> pd.DataFrame:
+    with border(file, _anew(file), BookError, " as a learning curve"):
+        return pd.read_csv(file)
 
 
 def _plot_curves(ax: "Axes", curves: Sequence[pd.DataFrame], names: tuple[str, str]) -> None:

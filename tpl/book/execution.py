@@ -329,7 +329,7 @@ def _finished(folder: Path, chapter: Chapter, profile: str, values: Mapping[str,
     if kept is None or not (folder / f"{chapter.name}.ipynb").exists():
         return ""
     same = ("profile", "source", "library", "parameters", "changed", "versions", "device")
-    return kept["finished"] if all(kept[key] == now[key] for key in same) else ""
+    return kept.get("finished", "") if all(kept.get(key) == now[key] for key in same) else ""
 
 
 def _listed(values: Mapping[str, Value]) -> str:

@@ -7,25 +7,52 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from tpl.book.book import BookError, Chapter, Value
 from tpl.book.parameters import parameters
+from tpl.border import border, read_json
 from tpl.files import write_file
 
 MANIFEST = "manifest.json"
 
+REMEDY = "remove it and run the chapters again"
 
 SCENES = "_scenes"
 
 
+class Executed(BaseModel):
+    """What an entry must say of a chapter, and what it may; whatever else it says is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    seconds: float
+    longest_seconds: float = 0.0
+    finished: str = ""
+    profile: str = ""
+    parameters: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
+
+
+class Manifest(BaseModel):
+    """The entries by the names of their chapters."""
+
+    chapters: dict[str, Executed]
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What is known of the executed chapters in a folder: one entry a chapter; empty before the first run."""
+    """What is known of the executed chapters in a folder: one entry a chapter; empty before the first run.
+
+    Raises:
+        BookError: The file is broken, or no manifest.
+    """
     file = folder / MANIFEST
     if not file.exists():
         return {}
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))["chapters"]
-    except (ValueError, KeyError) as error:
-        raise BookError(f"{file} cannot be read; remove it and run the chapters again") from error
+    found = read_json(file, REMEDY, BookError)
+    with border(file, REMEDY, BookError):
+        Manifest.model_validate(found)
+    return found["chapters"]
 
 
 def earlier_seconds(*folders: Path) -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from tpl.book.book import Book, BookError
+from tpl.border import border
 from tpl.errors import did_you_mean
 
 NEEDS = "needs.yml"
@@ -21,10 +22,8 @@ def read_needs(book: Book) -> dict[str, set[str]]:
         BookError: The file is not what it should be, or names as needed what does not come before.
     """
     file = book.folder / NEEDS
-    try:
+    with border(file, "mend it, or take it out of the repository again", BookError, " as YAML"):
         written = (yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None) or {}
-    except yaml.YAMLError as error:
-        raise BookError(f"{file} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(written, dict) or not all(isinstance(names, list) for names in written.values()):
         raise BookError(f"{file} should hold lines `chapter: [chapters that it needs]`, not {written!r}")
     before: list[str] = []

@@ -10,7 +10,8 @@ from typing import Any
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.manifest import MANIFEST, SCENES, read_manifest
 from tpl.book.revising import with_its_words
-from tpl.files import write_folder
+from tpl.border import border
+from tpl.files import alone_in, write_folder
 from tpl.look.scenes import MIME
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -21,8 +22,15 @@ def publish(book: Book, profile: str = DEFAULT_PROFILE) -> Path:
 
     Raises:
         BookError: A chapter has not been executed, or failed, or is of other code than its source's.
+        BusyError: Another process executes chapters of this run, or publishes one.
     """
     folder = book.run_folder(profile)
+    executed_notebooks(book, folder)  # says what is missing before a folder is made for the lock
+    with alone_in(folder), alone_in(book.executed, book.root / "_build" / ".publish.lock"):
+        return _publish(book, profile, folder)
+
+
+def _publish(book: Book, profile: str, folder: Path) -> Path:
     entries = read_manifest(folder)
     notebooks = executed_notebooks(book, folder)
     for chapter in book.chapters:
@@ -68,10 +76,8 @@ def executed_notebooks(book: Book, folder: Path, whole: bool = True) -> dict[str
         if chapter.name in missing:
             continue
         path = folder / f"{chapter.name}.ipynb"
-        try:
+        with border(path, f"run `tpl run {chapter.name}` again", BookError, " as a notebook"):
             notebooks[chapter.name] = nbformat.read(path, as_version=4)
-        except (ValueError, nbformat.reader.NotJSONError) as error:
-            raise BookError(f"{path} is not a notebook; run `tpl run {chapter.name}` again") from error
         if notebooks[chapter.name].metadata.get("papermill", {}).get("exception"):
             raise BookError(f"{path} holds a failed execution; run `tpl run {chapter.name}` again")
     return notebooks

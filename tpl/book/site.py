@@ -25,11 +25,12 @@ from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.finishing import finish_pages
 from tpl.book.glossary import GLOSSARY, linked, read_terms
-from tpl.book.manifest import SCENES, read_manifest
+from tpl.book.manifest import MANIFEST, REMEDY, SCENES, read_manifest
 from tpl.book.publishing import cleaned, executed_notebooks
 from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
-from tpl.files import write_folder
+from tpl.border import border
+from tpl.files import alone_in, write_folder
 from tpl.look.scenes import MIME, libraries
 
 START = "from jupyter_book.cli.main import main; main()"
@@ -50,13 +51,19 @@ def build_site(book: Book, source: Path | None = None) -> Path:
     Raises:
         BookError: Chapters are missing or failed, Jupyter Book warned of something (it has printed what),
             or a link leads nowhere. A site that was built before stays.
+        BusyError: Another process builds it.
     """
     notebooks = executed_notebooks(book, source or book.executed, whole=source is not None)
-    source = source or book.executed
     staged = book.root / "_build" / "site"
+    with alone_in(staged, staged.with_name(".site.lock")):
+        return _build(book, source or book.executed, notebooks, staged)
+
+
+def _build(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> Path:
     shutil.rmtree(staged, ignore_errors=True)
     scenes = stage(book, source, notebooks, staged)
-    command = [sys.executable, "-c", START, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
+    start = f"from tpl.ending import end_with; end_with({os.getpid()}); {START}"
+    command = [sys.executable, "-c", start, "build", str(staged), "-q", "-W", "-n", "--keep-going"]
     result = subprocess.run(command, cwd=book.root, stdout=subprocess.DEVNULL)
     if result.returncode != 0:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
@@ -101,7 +108,8 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
         notebook, entry = with_its_words(chapters[name], notebooks[name], entries.get(name, {}))
         notebook = cleaned(notebook, book.root)
         if entry:
-            _insert_facts(notebook, chapters[name], entry, at_end=name == book.pages[0])
+            with border(source / MANIFEST, REMEDY, BookError):  # an entry may lack what a page tells
+                _insert_facts(notebook, chapters[name], entry, at_end=name == book.pages[0])
         if number := re.match(r"0*(\d+|[A-Z])_", name):
             cell, line = _title(notebook, chapters[name])
             cell.source = cell.source.replace(line, f"# {number[1]} \N{MIDDLE DOT} {line.removeprefix('# ')}", 1)

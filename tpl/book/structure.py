@@ -10,7 +10,7 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parents[1]
 
 FLOORS: Sequence[str] = (
-    "errors border gate watching reporting files settings provenance source_code geometry losses metrics meshes "
+    "errors ending border gate watching reporting files settings provenance source_code geometry losses metrics meshes "
     "rendering shapes finishing evaluation look dataset models training weights inference refinement pretrained study "
     "photos completion chapters book workbench doctor __main__ start"
 ).split()

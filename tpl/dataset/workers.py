@@ -322,7 +322,7 @@ def _listen(inbox: BinaryIO, calls: queue.SimpleQueue) -> None:
         try:
             calls.put(pickle.load(inbox))
         except EOFError:  # who asked is gone, and will ask somebody else
-            os._exit(1)
+            os.killpg(0, signal.SIGKILL)  # a child leads a group: Blender, if it has started it, ends with it
 
 
 def _unpack_and_call(timeout: float, payload: bytes) -> Any:

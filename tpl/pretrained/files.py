@@ -78,6 +78,8 @@ def read_manifest(file: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise NetworksError(f"{file} is of format {found}, and this library reads {FORMAT}: use that of its own commit")
+    if not isinstance(manifest.get("files"), dict) or not isinstance(manifest.get("profile"), str):
+        raise NetworksError(f"{file} names no files or no profile: check it out anew")
     return manifest
 
 

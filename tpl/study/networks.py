@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tpl.border import border, read_json
 from tpl.evaluation.results import read_results
 from tpl.evaluation.summary import format_summary, summarize
 from tpl.files import write_folder
@@ -113,7 +114,9 @@ def _write_category(bench: Bench, profile: str, target: Path) -> dict[str, str]:
     """Writes a category's files; returns the hashes of the run's own weights."""
     results, digests = results_file(bench), {name: bench.run(name).digest() for name in TRAININGS}
     rows = read_results(results)
-    judged = json.loads(results.with_suffix(".json").read_text())["runs"].get(OUR_ENCODER)
+    key_file = results.with_suffix(".json")
+    with border(key_file, "run `tpl evaluate` again", NetworksError):
+        judged = read_json(key_file, "run `tpl evaluate` again", NetworksError)["runs"].get(OUR_ENCODER)
     if judged != digests[TRAININGS[1]]:
         raise NetworksError(f"{results} is of other weights than {bench.folder} holds: run `tpl evaluate` again")
     place = target / bench.category
