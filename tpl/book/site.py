@@ -61,13 +61,22 @@ def build_site(book: Book, source: Path | None = None) -> Path:
     if result.returncode != 0:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
     built = staged / "_build" / "html"
+    complete(built, scenes)
+    target = book.root / "_build" / "html"
+    write_folder(target, lambda path: os.replace(built, path))
+    return target / "index.html"
+
+
+def complete(built: Path, scenes: Path) -> None:
+    """Brings to a built site what Sphinx leaves undone, and checks its links.
+
+    Raises:
+        BookError: A link leads nowhere.
+    """
     add_assets(built, scenes)
     finish_pages(built)
     if broken := broken_links(built):
         raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
-    target = book.root / "_build" / "html"
-    write_folder(target, lambda path: os.replace(built, path))
-    return target / "index.html"
 
 
 def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> Path:
