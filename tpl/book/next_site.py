@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from tpl.book.book import Book, BookError
-from tpl.book.site import complete, stage
+from tpl.book.site import finish_site, stage
 from tpl.book.publishing import executed_notebooks
 from tpl.files import write_folder
 
@@ -81,13 +81,13 @@ def build_next(book: Book, python: Path, source: Path | None = None) -> Path:
     staged, built = place / "site", place / "built"
     for folder in (staged, built):
         shutil.rmtree(folder, ignore_errors=True)
-    scenes = stage(book, source or book.executed, notebooks, staged)
+    scenes = stage(book, source or book.executed, notebooks, staged, types=True)
     write_conf(staged)
     command = [str(python), "-m", "sphinx", "-b", "html", "-q", "-W", "-n", "--keep-going", str(staged), str(built)]
     if subprocess.run(command, cwd=book.root).returncode != 0:
         raise BookError(f"the site was not built: Sphinx's warnings above count as errors ({staged})")
     (built / "index.html").write_text(INDEX.format(root=f"{book.folder.name}/{book.pages[0]}"), encoding="utf-8")
-    complete(built, scenes)
+    finish_site(built, scenes)
     write_folder(place / "html", lambda path: os.replace(built, path))
     return place / "html" / "index.html"
 

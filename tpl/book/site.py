@@ -61,13 +61,13 @@ def build_site(book: Book, source: Path | None = None) -> Path:
     if result.returncode != 0:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
     built = staged / "_build" / "html"
-    complete(built, scenes)
+    finish_site(built, scenes)
     target = book.root / "_build" / "html"
     write_folder(target, lambda path: os.replace(built, path))
     return target / "index.html"
 
 
-def complete(built: Path, scenes: Path) -> None:
+def finish_site(built: Path, scenes: Path) -> None:
     """Brings to a built site what Sphinx leaves undone, and checks its links.
 
     Raises:
@@ -79,8 +79,16 @@ def complete(built: Path, scenes: Path) -> None:
         raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
 
 
-def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> Path:
-    """Lays out what Jupyter Book is to build; returns the folder of the scenes' pages and posters."""
+def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path, types: bool = False) -> Path:
+    """Lays out what Jupyter Book is to build; returns the folder of the scenes' pages and posters.
+
+    Args:
+        book: The book.
+        source: The folder of the executed chapters.
+        notebooks: These, by their names.
+        staged: A folder for what is laid out.
+        types: As for `write_pages`.
+    """
     import nbformat
 
     entries = read_manifest(source)
@@ -95,7 +103,7 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
         shutil.copytree(static, staged / "_static")  # styles and scripts, where Jupyter Book looks for them
     chapters = {chapter.name: chapter for chapter in book.chapters}
     absent = chapters.keys() - notebooks.keys()
-    rooms = write_pages(pages / API) if API in book.pages else []
+    rooms = write_pages(pages / API, types) if API in book.pages else []
     if ARCHITECTURE in book.pages:
         between = {arrow for arrow in doors(modules()) if arrow.source in FLOORS}
         (pages / "_static" / "rooms.svg").write_text(picture(between), encoding="utf-8")
