@@ -1,7 +1,7 @@
 """The way out of Jupyter Book 1: the same pages by current Sphinx, with a `conf.py` that `_config.yml` becomes.
 
 Jupyter Book 1 holds Sphinx below 8, so the newer Sphinx has an environment of its own, made by `make site-next` of
-requirements-next.txt. Nothing of Jupyter Book is asked here: what it adds to `_config.yml` is written down in `DEFAULTS`.
+requirements-next.txt. Nothing of Jupyter Book is asked here: what it adds to `_config.yml` stands in `DEFAULTS`.
 
 _build/next/site/    what Sphinx gets: the pages of `site.stage`, and conf.py
 _build/next/html/    the site
@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from tpl.book.book import Book, BookError
-from tpl.book.site import finish_site, stage
 from tpl.book.publishing import executed_notebooks
+from tpl.book.site import finish_site, stage
 from tpl.files import write_folder
 
 DEFAULTS: dict[str, Any] = {

@@ -25,7 +25,9 @@ from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.finishing import finish_pages
 from tpl.book.glossary import GLOSSARY, linked, read_terms
+from tpl.book.lightening import lighten
 from tpl.book.manifest import SCENES, read_manifest
+from tpl.book.packing import pack_scenes
 from tpl.book.publishing import cleaned, executed_notebooks
 from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
@@ -35,7 +37,15 @@ from tpl.look.scenes import MIME, libraries
 START = "from jupyter_book.cli.main import main; main()"
 """Jupyter Book's command; it has no `python -m`."""
 
-MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
+MATHJAX = (  # what a page may ask for: what `_config.yml` has it load, and what that loads
+    "startup.js",
+    "core.js",
+    "input/tex.js",
+    "input/tex/extensions",
+    "output/chtml.js",
+    "output/chtml/fonts",
+    "a11y/assistive-mml.js",
+)
 API, ARCHITECTURE = "api", "architecture"  # pages of the library: one has a page for each room, one shows the rooms
 
 
@@ -75,6 +85,8 @@ def finish_site(built: Path, scenes: Path) -> None:
     """
     add_assets(built, scenes)
     finish_pages(built)
+    lighten(built)
+    pack_scenes(built / "book" / SCENES)
     if broken := broken_links(built):
         raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
 
