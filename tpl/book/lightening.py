@@ -49,15 +49,17 @@ def lighten(built: Path) -> None:
     for script in static.rglob("*.js"):
         if "mathjax" not in script.parts:
             words.update(re.findall(r"[\w-]+", script.read_text(encoding="utf-8")))
-    for name in SHEETS:
-        sheet = static / name
-        if not sheet.exists():
-            continue
-        css = used_rules(re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL), words)
-        if (static / ICONS / f"{SOLID}.ttf").exists() and FACE.search(css):
-            named = {chr(int(code, 16)) for code in re.findall(r"\\(f[0-9a-f]{3})", css)}
-            _keep_icons(static / ICONS, named | set(re.findall(r"[\uf000-\uf8ff]", css)))  # by code, or themselves
-            css = FACE.sub(_lighter_face, css) + LARGER
+    sheets = {}
+    for sheet in (static / name for name in SHEETS if (static / name).exists()):
+        css = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+        sheets[sheet] = used_rules(css, words)
+    if (static / ICONS / f"{SOLID}.ttf").exists():
+        every = "".join([*sheets.values(), *(path.read_text(encoding="utf-8") for path in static.glob("*.css"))])
+        named = {chr(int(code, 16)) for code in re.findall(r"\\(f[0-9a-f]{3})", every)}
+        _keep_icons(static / ICONS, named | set(re.findall(r"[\uf000-\uf8ff]", every)))  # by code, or themselves
+        sheets = {sheet: FACE.sub(_lighter_face, css) for sheet, css in sheets.items()}
+        sheets[static / SHEETS[0]] += LARGER
+    for sheet, css in sheets.items():
         sheet.write_text(css, encoding="utf-8")
 
 
