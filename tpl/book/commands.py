@@ -139,6 +139,13 @@ def site(
     print(f"the book: {build_site(the_book(), source)}")
 
 
+def pdf() -> None:
+    """Print the built site as one PDF, by Chromium, with page numbers and an outline; `tpl site` comes before."""
+    from tpl.book.pdf import print_book
+
+    print(f"the book: {print_book(the_book())}")
+
+
 def pair_chapters() -> None:
     """Write the notebooks beside the chapters' sources, where these have changed."""
     for path in pair(the_book()):
