@@ -40,10 +40,11 @@ def test_formulas_are_set_if_any_page_has_some(whole):
 
 
 def test_a_heading_is_once_in_the_outline_and_all_else_stays_in_its_place():
-    before = b"/Title (Two wordsTwo words)\n/Title (Only once)\n/Title (\\376\\377\\000A\\000A)"
+    before = b"/Title (Two wordsTwo words)\n/Title (Only once)\n/Title <FEFF00B7004100B70041>\n/Title <FEFF00410042>"
     after = once(before)
     assert len(after) == len(before)
-    assert b"/Title (Two words) " in after and b"/Title (Only once)" in after and b"\\000A) " in after
+    for title in (b"/Title (Two words) ", b"/Title (Only once)", b"/Title <FEFF00B70041> ", b"/Title <FEFF00410042>"):
+        assert title in after
 
 
 def test_without_a_site_it_says_what_comes_before(mini_book):

@@ -109,11 +109,9 @@ def once(pdf: bytes) -> bytes:
     A heading that was laid out at the foot of a page and then moved to the next stands there twice. The text keeps its
     length, as all that follows in the file is found by its place.
     """
-    return re.sub(rb"/Title \(((?:\\376\\377|\xfe\xff)?)(.+?)\2\)", _once, pdf)
-
-
-def _once(title: re.Match[bytes]) -> bytes:
-    return b"/Title (" + title[1] + title[2] + b")" + b" " * len(title[2])
+    pdf = re.sub(rb"/Title \((.+?)\1\)", lambda title: (b"/Title (" + title[1] + b")").ljust(len(title[0])), pdf)
+    beyond = rb"/Title <FEFF((?:[0-9A-F]{4})+?)\1>"  # letters beyond Latin, as UTF-16
+    return re.sub(beyond, lambda title: (b"/Title <FEFF" + title[1] + b">").ljust(len(title[0])), pdf)
 
 
 def _print(browser: str, page: Path, target: Path) -> None:
