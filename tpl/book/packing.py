@@ -106,7 +106,8 @@ def pack(snapshot: dict[str, Any], share: float = 1.0) -> bytes:
                 told[name] = told[name] | {"data": mark.ljust(4 * int(np.prod(shape)), b"\0"), "shape": shape}
                 arrays.append((name, mark, codes))
         objects.append(told)
-    frame: bytes = msgpack.packb(snapshot | {"objects": objects})
+    frame = msgpack.packb(snapshot | {"objects": objects})
+    assert frame is not None
     about = [{"name": name, "at": frame.index(mark), "count": len(codes)} for name, mark, codes in arrays]
     for _, mark, _ in arrays:
         frame = frame.replace(mark, b"\0" * len(mark))
@@ -121,11 +122,10 @@ def _read(told: dict[str, Any], share: float) -> Mesh:
     As in `scenes`, a vertex is one again for each side of a crease and each of its colours; but of colours that hardly
     differ it has the mean.
     """
-    vertices, faces, packed = (
-        np.frombuffer(told[name]["data"], told[name]["dtype"]).reshape(told[name]["shape"])
-        for name in ("vertices", "indices", "colors")
-    )
-    colors = np.stack([packed >> 16, packed >> 8, packed], axis=1).astype(np.int64) & 255
+    arrays = [np.frombuffer(told[name]["data"], told[name]["dtype"]) for name in ("vertices", "indices", "colors")]
+    vertices, faces = arrays[0].reshape(-1, 3), arrays[1].reshape(-1, 3).astype(np.int64)
+    packed = arrays[2].astype(np.int64)  # 0xRRGGBB
+    colors = np.stack([packed >> 16, packed >> 8, packed], axis=1) & 255
     corners = colors[faces].reshape(-1, 3)
     places, index = np.unique(vertices, axis=0, return_inverse=True)
     faces = index.reshape(-1)[faces]
