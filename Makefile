@@ -17,13 +17,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help book standard long real appendix ingredients site test check bench format lab pair lock clean
+.PHONY: help book standard long real appendix ingredients site site-next pdf test check bench format lab pair lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: standard long site check bench format pair lock clean; see README.md'
+	@echo 'also: standard long site site-next pdf check bench format pair lock clean; see README.md'
 
 book: $(READY)
 	$(BIN)/python -m tpl run --profile $(PROFILE)
@@ -54,6 +55,18 @@ ingredients: $(READY) # after `make book`: twelve encoders, 30 to 40 minutes on 
 
 site: $(READY) # of the published run, book/executed: seconds, and nothing is computed
 	$(BIN)/python -m tpl site
+
+pdf: $(READY) # of the site that was built last; needs Chromium, a minute or two
+	$(BIN)/python -m tpl pdf
+
+site-next: $(READY) $(NEXT)/ready # the same pages by current Sphinx, without Jupyter Book, in _build/next/html
+	$(BIN)/python -m tpl site --sphinx $(NEXT)/bin/python
+
+$(NEXT)/ready: requirements-next.txt
+	@echo "making the environment of current Sphinx in $(NEXT), once"
+	$(PYTHON) -m venv $(NEXT)
+	$(NEXT)/bin/python -m pip install --disable-pip-version-check -qq -r requirements-next.txt
+	@touch $@
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not site and not chapters"

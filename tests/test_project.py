@@ -52,7 +52,7 @@ def test_the_versions_and_the_licence_agree():
 
 def test_every_command_that_the_readme_names_exists():
     readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert {"book", "test", "check", "lab", "site", "clean"} <= targets
     assert set(re.findall(r"make ([a-z]+)", readme)) <= targets
     from tpl.__main__ import COMMANDS
@@ -99,6 +99,6 @@ def test_every_command_and_file_that_the_contributing_page_names_exists():
     made = {words[1] for words in map(str.split, code) if words[0] == "make"}
     called = {words[1] for words in map(str.split, code) if words[0] == "tpl" and len(words) > 1}
     files = {text for text in code if re.fullmatch(r"(tpl|tests|book)/[\w/.]+", text) and "NN_" not in text}
-    assert made and made <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert made and made <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert called and called <= set(COMMANDS)
     assert files and [name for name in files if not (ROOT / name).exists()] == []

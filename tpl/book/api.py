@@ -21,7 +21,8 @@ LONGEST_VALUE = 60  # characters of a default that is shown
 class Reference:
     """The public things of a package by their dotted names, and where a name in a module leads."""
 
-    def __init__(self, package: Path = PACKAGE):
+    def __init__(self, package: Path = PACKAGE, types: bool = False):
+        self.types = types  # whether signatures link types as well as classes
         self.trees = modules(package)
         self.lines = {name: _file(package, name).read_text(encoding="utf-8").splitlines() for name in self.trees}
         self.known = {thing for name in self.trees for thing in self._shown(name)}
@@ -169,9 +170,8 @@ class _Renamed(ast.NodeTransformer):
         self.reference, self.module = reference, module
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        # Sphinx 7 finds no type alias from a signature: it keeps its short name and gets no link
         full = self.reference.found(self.module, node.id)
-        return ast.Name(full) if full in self.reference.classes else node
+        return ast.Name(full) if full and (self.reference.types or full in self.reference.classes) else node
 
 
 class _Assignment(NamedTuple):
@@ -180,10 +180,16 @@ class _Assignment(NamedTuple):
     value: ast.expr | None
 
 
-def write_pages(folder: Path) -> list[str]:
-    """Writes the pages of the library's rooms and returns their names, from the ground up."""
+def write_pages(folder: Path, types: bool = False) -> list[str]:
+    """Writes the pages of the library's rooms and returns their names, from the ground up.
+
+    Args:
+        folder: For the pages.
+        types: Whether type aliases in signatures have their full names, which links need. Sphinx 7 finds none from a
+            signature; from 8 on it does, and asks which is meant where two share their short name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    written = {name.strip("_"): page for name, page in Reference().pages().items()}
+    written = {name.strip("_"): page for name, page in Reference(types=types).pages().items()}
     for name, page in written.items():
         (folder / f"{name}.rst").write_text(page, encoding="utf-8")
     return list(written)

@@ -122,13 +122,29 @@ def compare(
         print(f"\n{output}")
 
 
-def site(source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None) -> None:
+def site(
+    source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None,
+    sphinx: Annotated[Path | None, tyro.conf.arg(metavar="PYTHON")] = None,
+) -> None:
     """Build the book as a web site from executed chapters.
 
     Args:
         source: The folder of the executed chapters, as runs/quick/book; the published run by default.
+        sphinx: The interpreter of another environment whose Sphinx builds the pages in place of Jupyter Book, into
+            _build/next; `make site-next` makes such a one.
     """
+    if sphinx:
+        from tpl.book.next_site import build_next
+
+        return print(f"the book: {build_next(the_book(), sphinx, source)}")
     print(f"the book: {build_site(the_book(), source)}")
+
+
+def pdf() -> None:
+    """Print the built site as one PDF, by Chromium, with page numbers and an outline; `tpl site` comes before."""
+    from tpl.book.pdf import print_book
+
+    print(f"the book: {print_book(the_book())}")
 
 
 def pair_chapters() -> None:

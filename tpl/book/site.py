@@ -25,7 +25,9 @@ from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.finishing import finish_pages
 from tpl.book.glossary import GLOSSARY, linked, read_terms
+from tpl.book.lightening import lighten
 from tpl.book.manifest import MANIFEST, REMEDY, SCENES, read_manifest
+from tpl.book.packing import pack_scenes
 from tpl.book.publishing import cleaned, executed_notebooks
 from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
@@ -36,7 +38,15 @@ from tpl.look.scenes import MIME, libraries
 START = "from jupyter_book.cli.main import main; main()"
 """Jupyter Book's command; it has no `python -m`."""
 
-MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what a page may ask for
+MATHJAX = (  # what a page may ask for: what `_config.yml` has it load, and what that loads
+    "startup.js",
+    "core.js",
+    "input/tex.js",
+    "input/tex/extensions",
+    "output/chtml.js",
+    "output/chtml/fonts",
+    "a11y/assistive-mml.js",
+)
 API, ARCHITECTURE = "api", "architecture"  # pages of the library: one has a page for each room, one shows the rooms
 
 
@@ -68,17 +78,36 @@ def _build(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) ->
     if result.returncode != 0:
         raise BookError(f"the site was not built: Jupyter Book's warnings above count as errors ({staged})")
     built = staged / "_build" / "html"
-    add_assets(built, scenes)
-    finish_pages(built)
-    if broken := broken_links(built):
-        raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
+    finish_site(built, scenes)
     target = book.root / "_build" / "html"
     write_folder(target, lambda path: os.replace(built, path))
     return target / "index.html"
 
 
-def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> Path:
-    """Lays out what Jupyter Book is to build; returns the folder of the scenes' pages and posters."""
+def finish_site(built: Path, scenes: Path) -> None:
+    """Brings to a built site what Sphinx leaves undone, and checks its links.
+
+    Raises:
+        BookError: A link leads nowhere.
+    """
+    add_assets(built, scenes)
+    finish_pages(built)
+    lighten(built)
+    pack_scenes(built / "book" / SCENES)
+    if broken := broken_links(built):
+        raise BookError("the site was not built, links lead nowhere:\n" + "\n".join(broken))
+
+
+def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path, types: bool = False) -> Path:
+    """Lays out what Jupyter Book is to build; returns the folder of the scenes' pages and posters.
+
+    Args:
+        book: The book.
+        source: The folder of the executed chapters.
+        notebooks: These, by their names.
+        staged: A folder for what is laid out.
+        types: As for `write_pages`.
+    """
     import nbformat
 
     entries = read_manifest(source)
@@ -93,7 +122,7 @@ def stage(book: Book, source: Path, notebooks: dict[str, Any], staged: Path) -> 
         shutil.copytree(static, staged / "_static")  # styles and scripts, where Jupyter Book looks for them
     chapters = {chapter.name: chapter for chapter in book.chapters}
     absent = chapters.keys() - notebooks.keys()
-    rooms = write_pages(pages / API) if API in book.pages else []
+    rooms = write_pages(pages / API, types) if API in book.pages else []
     if ARCHITECTURE in book.pages:
         between = {arrow for arrow in doors(modules()) if arrow.source in FLOORS}
         (pages / "_static" / "rooms.svg").write_text(picture(between), encoding="utf-8")
