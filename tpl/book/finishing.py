@@ -30,8 +30,8 @@ CARD = "_static/teaser.png"
 
 
 def finish_pages(built: Path) -> None:
-    """Completes every chapter's page below a built site, in place."""
-    for page in sorted((built / "book").rglob("*.html")):
+    """Completes every page of a built site, in place: chapters, the search and the index of names."""
+    for page in sorted([*(built / "book").rglob("*.html"), *built.glob("*.html")]):
         if "_scenes" in page.parts:
             continue
         text = page.read_text(encoding="utf-8")
