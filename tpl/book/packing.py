@@ -41,6 +41,9 @@ SNAPSHOT = re.compile(r'data-snapshot="([^"]+)"')
 READS = "k3d.CreateK3DAndLoadBinarySnapshot(bytes(canvas.dataset.snapshot).buffer, canvas)"
 """How a page reads its snapshot, and how it does afterwards."""
 
+DRAWS = '<script src="../standalone.js"></script>'
+"""What every scene reads, whatever else it does."""
+
 READS_PACKED = "unpacked(bytes(canvas.dataset.snapshot)).then(read => k3d.CreateK3DAndLoadBinarySnapshot(read, canvas))"
 
 
@@ -72,9 +75,7 @@ def pack_scenes(folder: Path, largest: int = LARGEST) -> None:
 def packed_page(page: str, largest: int = LARGEST) -> str:
     """A scene's page that reads packed snapshots, with as many of its faces as its size allows."""
     snapshots = [msgpack.unpackb(zlib.decompress(base64.b64decode(text))) for text in SNAPSHOT.findall(page)]
-    page = page.replace(READS, READS_PACKED).replace(
-        '<script src="../turning.js">', f'<script src="../{UNPACKING.name}"></script>\n<script src="../turning.js">'
-    )
+    page = page.replace(READS, READS_PACKED).replace(DRAWS, f'{DRAWS}\n<script src="../{UNPACKING.name}"></script>')
     share = 1.0
     while True:
         packed = iter([base64.b64encode(pack(snapshot, share)).decode() for snapshot in snapshots])
