@@ -1,8 +1,7 @@
 import numpy as np
 import pandas as pd
-import pytest
 
-from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison_table, conclusions, every_shape, unbroken
+from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison_table, every_shape, unbroken
 from tpl.evaluation.rows import WORST
 from tpl.evaluation.summary import summarize
 
@@ -48,8 +47,6 @@ def test_a_method_that_is_told_the_camera_is_never_called_the_best():
     summary = summarize(table(**{alone: [2.0, 4.0], told: [1.0, 3.0]}))
     made = comparison_table(summary, {"chairs": 0.00002}).set_index("method")["chairs mean"]
     assert set(made[unbroken(alone)]) == {"**3.00**"} and set(made[unbroken(told)]) == {"2.00"}
-    (sentence,) = conclusions(summary, compare_pairs(pd.DataFrame({"method": []}), []), alone)
-    assert f"the smallest mean in the fixed view is that of *{alone}* (3.00)" in sentence and told not in sentence
 
 
 def test_the_comparison_has_the_layout_of_the_papers_table_and_marks_the_best_of_each_view():
@@ -127,23 +124,3 @@ def test_a_pair_is_decided_only_where_the_interval_excludes_zero():
 
 def test_no_pair_with_rows_is_an_empty_table_with_its_columns():
     assert {"verdict", "difference"} <= set(compare_pairs(table(encoder=[1.0]), [("encoder", "nobody")]).columns)
-
-
-@pytest.mark.parametrize(
-    "rival, words", [([3.0, 5.0, 7.0, 9.5], "1.12 ahead of"), ([1.0, 3.0, 5.0, 7.0], "1.00 behind")]
-)
-def test_conclusions_follow_the_numbers(rival, words):
-    rows = table(**SCORES | {"nearest by code": rival})
-    differences = compare_pairs(rows, [("encoder", "nearest by code")])
-    (sentence,) = conclusions(summarize(rows), differences, "encoder")
-    lead = "encoder" if words.endswith("ahead of") else "nearest by code"
-    assert f"the smallest mean in the fixed view is that of *{lead}*" in sentence
-    assert f"*encoder* is {words} *nearest by code* (the interval is on one side of 0)" in sentence
-    assert "from the mean shape (20.00) to the oracle (1.00) it has gone 79%" in sentence  # (20 - 5) / 19
-    assert "failed: 0 of 4, 0 of 8." in sentence
-
-
-def test_conclusions_say_nothing_of_a_way_to_an_oracle_that_is_behind():
-    rows = table(encoder=[5.0, 6.0], **{"mean shape": [7.0, 7.0], "oracle code": [8.0, 8.0]})
-    (sentence,) = conclusions(summarize(rows), compare_pairs(rows, []), "encoder")
-    assert "oracle" not in sentence

@@ -1,6 +1,6 @@
 """Chapter 07: how good it is."""
 
-from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison_table, conclusions, every_shape, unbroken
+from tpl.chapters.tables.comparison import by_kind, compare_pairs, comparison_table, every_shape, unbroken
 from tpl.chapters.tables.difficulty import by_difficulty
 from tpl.chapters.tables.figures import plot_chamfer_distribution, plot_mean_chamfer
 from tpl.chapters.tables.minutes import cost_table, longer_run, minutes_table
@@ -20,7 +20,6 @@ __all__ = [
     "by_kind",
     "compare_pairs",
     "comparison_table",
-    "conclusions",
     "cost_table",
     "every_shape",
     "longer_run",

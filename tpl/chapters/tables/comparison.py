@@ -7,7 +7,7 @@ import pandas as pd
 
 from tpl.evaluation.rows import NO_VIEW
 from tpl.evaluation.summary import failures_as_worst, paired_difference
-from tpl.study.methods import MEAN_SHAPE, METHODS, NEAREST_CODE, NEAREST_PIXELS, ORACLE_CODE, ORACLE_RETRIEVAL
+from tpl.study.methods import METHODS
 
 
 def comparison_table(summary: pd.DataFrame, floors: Mapping[str, float]) -> pd.DataFrame:
@@ -140,47 +140,3 @@ def _verdict(row: Mapping) -> str:
     if row["high"] < 0:
         return row["first"]
     return row["second"] if row["low"] > 0 else "open"
-
-
-def conclusions(summary: pd.DataFrame, differences: pd.DataFrame, best: str) -> list[str]:
-    """Sentences, one a category, that are true of these numbers whatever they are.
-
-    Args:
-        summary: As `evaluation.summarize` makes it.
-        differences: As `compare_pairs` makes it.
-        best: The encoder that is spoken of.
-    """
-    return [
-        _conclusion(category, rows, differences, best) for category, rows in summary.groupby("category", sort=False)
-    ]
-
-
-def _conclusion(category: object, rows: pd.DataFrame, differences: pd.DataFrame, best: str) -> str:
-    fix = rows.loc[(rows["view"] == "fix") & ~rows["method"].map(_told_more)].sort_values(by="mean")
-    lead = fix.iloc[0]
-    parts = [f"the smallest mean in the fixed view is that of *{lead['method']}* ({1000 * lead['mean']:.2f})"]
-    if len(fix) > 1:
-        parts[0] += f", then *{fix.iloc[1]['method']}* ({1000 * fix.iloc[1]['mean']:.2f})"
-    for rival in (NEAREST_CODE, NEAREST_PIXELS, ORACLE_RETRIEVAL):
-        found = differences.loc[
-            (differences["category"] == category)
-            & (differences["view"] == "fix")
-            & (differences["first"] == best)
-            & (differences["second"] == rival)
-        ]
-        for row in found.to_dict("records"):
-            gap = row["difference"]
-            words = "ahead of" if gap < 0 else "behind" if gap > 0 else "level with"
-            sure = "these shapes do not settle it" if row["verdict"] == "open" else "the interval is on one side of 0"
-            parts.append(f"*{best}* is {abs(gap):.2f} {words} *{rival}* ({sure})")
-    means = {method: 1000 * rows.loc[rows["method"] == method, "mean"].iloc[0] for method in set(rows["method"])}
-    if {best, MEAN_SHAPE, ORACLE_CODE} <= set(means) and means[ORACLE_CODE] < means[MEAN_SHAPE]:
-        known = (means[MEAN_SHAPE] - means[best]) / (means[MEAN_SHAPE] - means[ORACLE_CODE])
-        parts.append(
-            f"on the way from the mean shape ({means[MEAN_SHAPE]:.2f}) to the oracle ({means[ORACLE_CODE]:.2f}) "
-            f"it has gone {known:.0%}"
-        )
-    failed = rows.loc[rows["method"] == best, "failed"].tolist()
-    return (
-        f"**{category}**: " + "; ".join(parts) + f"; reconstructions that failed: {', '.join(failed) or 'none judged'}."
-    )
