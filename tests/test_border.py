@@ -1,7 +1,9 @@
 """The border: whatever a reader raises is one plain sentence that names the file and the remedy."""
 
+import inspect
 import json
 import logging
+from typing import get_args, get_origin, get_type_hints
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ from pydantic import BaseModel
 from tpl.__main__ import COMMANDS, main
 from tpl.border import border, last_words, read_json, read_model
 from tpl.errors import PlainError
+from tpl.settings import SettingsError, within_bounds
 
 
 class Told(BaseModel):
@@ -120,3 +123,46 @@ def test_pydantic_s_lines_are_one_without_an_address(monkeypatch):
     with pytest.raises(SystemExit, match="^tpl: steps: Input should be a valid integer[^\n]*$") as error:
         main()
     assert "http" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["prepare", "--timeout=nan"], "--timeout nan is refused: it must be a finite number"),
+        (["prepare", "--timeout=-1"], "--timeout -1.0 is refused: it must be greater than 0"),
+        (["run", "--minutes=inf"], "--minutes inf is refused: it must be a finite number"),
+        (["run", "--minutes=-1"], "--minutes -1.0 is refused: it must be greater than or equal to 0"),
+        (["data", "check", ".", "--measured", "-1"], "--measured -1 is refused"),
+        (["reconstruct", "a.png", "-o", "a.glb", "--height=1e300"], "--height 1e.300 is refused"),
+        (["reconstruct", "a.png", "-o", "a.glb", "--resolution", "99999"], "--resolution 99999 is refused"),
+        (
+            ["complete", "a.ply", "-o", "a.glb", "--category", "sofas", "--frame", "0", "0", "0", "nan"],
+            "--frame 0.0 0.0",
+        ),
+        (["complete", "a.ply", "-o", "a.glb", "--category", "sofas", "--seed", "-1"], "--seed -1 is refused"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused_by_the_name_of_their_option(monkeypatch, given, told):
+    monkeypatch.setattr("sys.argv", ["tpl", *given])
+    with pytest.raises(SystemExit, match=f"^tpl: {told}[^\n]*$"):
+        main()
+
+
+def test_no_number_of_any_command_is_let_in_that_is_not_finite():
+    """As a kind: each option of a command that takes a float refuses nan and infinity, whatever else it takes."""
+    tried = 0
+    for command in COMMANDS.values():
+        for name, hint in get_type_hints(command).items():
+            if float in (hint, *get_args(hint)):
+                for number in (float("nan"), float("inf")):
+                    value = (number,) * len(get_args(hint)) if get_origin(hint) is tuple else number
+                    with pytest.raises(SettingsError, match=f"^--{name} .*is refused: it must be a finite number$"):
+                        within_bounds(command)(**{name: value, **needed(command, name)})
+                    tried += 1
+    assert tried >= 6
+
+
+def needed(command, name):
+    """Something for each argument that a command cannot do without."""
+    parameters = inspect.signature(command).parameters.values()
+    return {one.name: None for one in parameters if one.default is one.empty and one.name != name}

@@ -1,9 +1,13 @@
 """Processes that are ended from outside: nobody outlives them, and who is asked to end leaves nothing half-written."""
 
+import os
 import signal
 
+import joblib
 import pytest
 from endings import end, start, wait_until
+
+from tpl.border import told_in_a_sentence
 
 WORKERS = """
 import sys, time
@@ -40,6 +44,19 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, how):
     process = start(WORKERS.replace("sys.argv[1]", repr(str(tmp_path))))
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2, process)
     assert end(process, how)[1] == []
+
+
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_alone_is_told_in_a_sentence():
+    """As the system does where memory is short: joblib then gives all of the work up."""
+    with pytest.raises(
+        SystemExit, match="^tpl: a process at work was ended from outside, or by the system for want of"
+    ):
+        with told_in_a_sentence():
+            joblib.Parallel(n_jobs=2)(joblib.delayed(be_killed)() for _ in range(2))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
 import tyro
+from pydantic import Field
 
 from tpl.book.book import DEFAULT_PROFILE, Book
 from tpl.book.chapter_settings import OF_ORACLE
@@ -35,13 +36,13 @@ from tpl.dataset.checking import check_collection, check_shapenet
 from tpl.dataset.collection import QUICK, Collection, CollectionConfig, is_collection, open_collection
 from tpl.dataset.prepare import PrepareConfig
 from tpl.dataset.store import StoreError
-from tpl.dataset.workers import TIMEOUT
+from tpl.dataset.workers import LONGEST, TIMEOUT
 from tpl.doctor import doctor
 from tpl.errors import check_time
 from tpl.files import alone_in, beside, check_file, write_file
 from tpl.photos.commands import reconstruct
 from tpl.reporting import reported
-from tpl.settings import Preset, SettingsError, validated
+from tpl.settings import Preset, SettingsError, validated, within_bounds
 from tpl.shapes import SourceOptions
 from tpl.shapes.folder import remarks
 from tpl.shapes.shape import categories_of, check_category
@@ -75,7 +76,7 @@ def prepare(
     profile: str = DEFAULT_PROFILE,
     config: Annotated[CollectionConfig, tyro.conf.arg(name="")] = CollectionConfig(),  # noqa: B008
     jobs: int = -1,
-    timeout: float = float(TIMEOUT),
+    timeout: Annotated[float, Field(gt=0, le=LONGEST)] = float(TIMEOUT),
     cluster: str = "",
 ) -> None:
     """Prepare shapes: signed distances, surfaces, frames and views; what is there already is kept.
@@ -124,7 +125,7 @@ def data(
     preprocessed: str = "",
     views: str = "",
     prepare: PrepareConfig = PrepareConfig(),  # noqa: B008
-    measured: int = 3,
+    measured: Annotated[int, Field(ge=0)] = 3,
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
     jobs: int = -1,
 ) -> None:
@@ -329,12 +330,13 @@ COMMANDS = {
 def main() -> None:
     """Entry point of `tpl`: a wrong input ends in one sentence and exit status 1."""
     with told_in_a_sentence():
-        commands = dict(COMMANDS)
+        commands = {name: within_bounds(command) for name, command in COMMANDS.items()}
         _refuse_no_name(sys.argv[1:])
         if sys.argv[1:2] == ["run"] and (told := help_of_chapters(sys.argv[2:])):
             return print(told)
         if sys.argv[1:2] == ["prepare"]:
-            commands["prepare"] = functools.partial(prepare, config=_config_of(_asked_profile(sys.argv[2:])))
+            config = _config_of(_asked_profile(sys.argv[2:]))
+            commands["prepare"] = functools.partial(commands["prepare"], config=config)
         tyro.extras.subcommand_cli_from_dict(commands, prog="tpl", description=__doc__)
 
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,6 +104,11 @@ def told_in_a_sentence() -> Iterator[None]:
         sys.exit(os.EX_TEMPFAIL)
     except (ValueError, OSError) as error:
         sys.exit(f"tpl: {in_a_line(error)}")
+    except BrokenExecutor:  # joblib's among them
+        sys.exit(
+            "tpl: a process at work was ended from outside, or by the system for want of memory: "
+            "what was finished is kept, and the same command goes on from there; fewer jobs need less memory"
+        )
     except Exception as error:
         if is_memory(error):
             sys.exit("tpl: this needs more memory than there is: ask for less; what was finished is kept")

@@ -1,5 +1,6 @@
 """The command: points of a part in, the whole out, where the points lie."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,8 +60,11 @@ def test_half_of_a_ball_becomes_the_whole_where_it_lies(balls, tmp_path, capsys)
 
 
 def test_a_frame_without_size_and_networks_without_codes_are_refused(balls):
-    with pytest.raises(CompletionError, match="scale 0 has no size"):
-        whole.complete_points(half_ball(), "chairs", frame=(*OFFSET, 0.0))
+    for frame in [(*OFFSET, 0.0), (*OFFSET, math.inf), (math.nan, 0.0, 0.0, 1.0)]:
+        with pytest.raises(CompletionError, match="is none: give finite numbers, and a scale above 0"):
+            whole.complete_points(half_ball(), "chairs", frame=frame)
+    with pytest.raises(CompletionError, match="is no place: give finite numbers"):
+        whole.complete_points(half_ball(), "chairs", viewpoint=(0.0, math.nan, 0.0))
     balls(torch.zeros(0, 1))
     with pytest.raises(CompletionError, match="no codes to start from"):
         whole.complete_points(half_ball(), "chairs", frame=(*OFFSET, SCALE))

@@ -1,6 +1,7 @@
 """Meshes as users bring them: each kind that was refused, damaged or waited for once, with its right answer."""
 
 import json
+import math
 import os
 import struct
 import zipfile
@@ -222,6 +223,52 @@ def test_colours_that_are_no_numbers_cost_themselves_alone(tmp_path):
     (tmp_path / "a.obj").write_text("mtllib a.mtl\nusemtl m\n" + OBJ)
     (tmp_path / "a.mtl").write_text("newmtl m\nKd nan inf -1e308\nd nan\n")
     assert load_mesh(tmp_path / "a.obj").volume == pytest.approx(6)
+
+
+@pytest.mark.parametrize("color", ["255 0 0 255", "255 0 0", "1.0 0.0 0.5 1.0", "nan nan nan 1", "1e30 -inf 0 1"])
+@pytest.mark.parametrize("head", ["COFF\n", "COFF ", "NOFF\n"])
+def test_off_with_colours_or_normals_is_read_as_a_mesh(tmp_path, head, color):
+    counts, *rows = OFF.removeprefix("OFF\n").splitlines()
+    corners = [f"{row} {color}" for row in rows[: len(BOX.vertices)]]
+    faces = [f"{row} 0 128 255" for row in rows[len(BOX.vertices) :]]
+    (tmp_path / "a.off").write_text(head + "\n".join([counts, *corners, *faces]) + "\n")
+    mesh = load_mesh(tmp_path / "a.off")
+    assert mesh.is_watertight and mesh.volume == pytest.approx(6) and mesh.bounds.tolist() == BOX.bounds.tolist()
+
+
+def with_colours(number: float) -> dict[str, bytes]:
+    """The box with this number in the place of every colour, by the names of files."""
+    corners = np.hstack([BOX.vertices, np.full((len(BOX.vertices), 3), number)])
+    head = b"ply\nformat binary_little_endian 1.0\nelement vertex 8\n"
+    head += b"".join(b"property float " + name + b"\n" for name in (b"x", b"y", b"z", b"red", b"green", b"blue"))
+    head += b"element face 12\nproperty list uchar int vertex_indices\nend_header\n"
+    faces = b"".join(b"\3" + row.astype("<i4").tobytes() for row in BOX.faces)
+    obj = "".join("v " + " ".join(map(str, row)) + "\n" for row in corners)
+    obj += "".join("f " + " ".join(map(str, row + 1)) + "\n" for row in BOX.faces)
+    blob = BOX.vertices.astype("<f4").tobytes() + BOX.faces.astype("<u4").tobytes()
+    spans = [(0, 96), (96, 144), (240, 128)]
+    kinds = [(5126, 8, "VEC3"), (5125, 36, "SCALAR"), (5126, 8, "VEC4")]
+    header = {
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "COLOR_0": 2}, "indices": 1}]}],
+        "nodes": [{"mesh": 0}],
+        "scenes": [{"nodes": [0]}],
+        "bufferViews": [{"buffer": 0, "byteOffset": at, "byteLength": size} for at, size in spans],
+        "accessors": [
+            {"bufferView": row, "componentType": kind, "count": count, "type": name}
+            for row, (kind, count, name) in enumerate(kinds)
+        ],
+    }
+    binary = glb(header, blob + np.full((8, 4), number, "<f4").tobytes())
+    return {"a.ply": head + corners.astype("<f4").tobytes() + faces, "a.obj": obj.encode(), "a.glb": binary}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -1e30])
+@pytest.mark.parametrize("name", ["a.ply", "a.obj", "a.glb"])
+def test_colours_of_corners_that_are_no_numbers_cost_themselves_alone(tmp_path, name, number):
+    (tmp_path / name).write_bytes(with_colours(number)[name])
+    mesh = load_mesh(tmp_path / name)
+    assert mesh.is_watertight and mesh.volume == pytest.approx(6) and mesh.bounds.tolist() == BOX.bounds.tolist()
+    assert np.isfinite(mesh.visual.face_colors).all() if mesh.visual.kind else True
 
 
 def test_collada_is_read_without_entities(tmp_path):

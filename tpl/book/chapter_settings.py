@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from tpl.settings import Preset
+from tpl.settings import Preset, Resolution, Seed
 from tpl.shapes import SOURCES, SPLITS
 
 OF_COLLECTION = {name: f"{name}_shapes" for name in (*SPLITS, "coded", "small")} | {
@@ -70,7 +70,6 @@ def _two_phase_encoders() -> Sequence[str]:
 Category = Literal["chairs", "sofas", "airplanes"]
 File = Annotated[str, Place("file")]
 Folder = Annotated[str, Place("folder")]
-Resolution = Annotated[int, Field(ge=2)]
 
 
 class Places(BaseModel):
@@ -95,9 +94,9 @@ class Pages(BaseModel):
 
     resolution: Resolution
     shown_resolution: Resolution
-    seed: NonNegativeInt
+    seed: Seed
     seeds: PositiveInt
-    draws: PositiveInt
+    draws: Annotated[int, Field(ge=1, le=1000)]
     split: Literal["test", "validation"]
     shown_shapes: PositiveInt
     scored_shapes: PositiveInt

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from pydantic import Field
 
 from tpl.book.book import DEFAULT_PROFILE, Book, BookError
 from tpl.book.execution import run_chapters
@@ -18,6 +19,8 @@ from tpl.book.site import build_site
 from tpl.files import alone_in
 
 ROOT = Path(__file__).parents[2]
+
+LONGEST = 10**6  # minutes: two years
 
 
 def the_book() -> Book:
@@ -47,7 +50,7 @@ def run(
     profile: str = DEFAULT_PROFILE,
     parameter: Given = [],  # noqa: B006
     again: bool = False,
-    minutes: float | None = None,
+    minutes: Annotated[float, Field(ge=0, le=LONGEST)] | None = None,
     jobs: int = 0,
     list_: Annotated[bool, tyro.conf.arg(name="list")] = False,
 ) -> None:

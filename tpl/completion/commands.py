@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from tpl.meshes import check_writable, write_mesh
+from tpl.settings import Resolution, Seed
 from tpl.shapes.shape import check_category
 
 
@@ -16,8 +17,8 @@ def complete(
     runs: Path | None = None,
     viewpoint: tuple[float, float, float] | None = None,
     frame: tuple[float, float, float, float] | None = None,
-    resolution: int = 128,
-    seed: int = 0,
+    resolution: Resolution = 128,
+    seed: Seed = 0,
 ) -> None:
     """Points of a part of a surface to the whole shape: a code is fitted to them, with a category's decoder.
 

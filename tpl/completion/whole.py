@@ -52,11 +52,14 @@ def complete_points(
     """
     seen = points if isinstance(points, Observation) else read_points(points)
     if viewpoint is not None:
+        if not np.isfinite(viewpoint).all():
+            raise CompletionError(f"the viewpoint {viewpoint} is no place: give finite numbers")
         seen = seen._replace(viewpoint=np.array(viewpoint, dtype=np.float64))
     if frame is not None and not isinstance(frame, Normalization):
         *offset, scale = frame
-        if not scale > 0:
-            raise CompletionError(f"a frame of scale {scale:g} has no size: the scale must be above 0")
+        if not (np.isfinite(frame).all() and scale > 0):
+            told = " ".join(f"{number:g}" for number in frame)
+            raise CompletionError(f"the frame {told} is none: give finite numbers, and a scale above 0")
         frame = Normalization(np.array(offset, dtype=np.float64), float(scale))
     networks = load_reconstructor(category, runs, device=device)
     if len(networks.codes) == 0:

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tpl.border import read_json
 from tpl.dataset.prepare import PrepareConfig, is_current, is_rejected, prepare
@@ -16,17 +16,20 @@ from tpl.settings import SettingsError, validated
 from tpl.shapes import Shape, SourceOptions, list_shapes
 from tpl.shapes.shape import categories_of, check_category
 
+MOST = 1_000_000
+"""Shapes of a split that rules can be asked for: ShapeNet has 50,000 in all."""
+
 
 class CollectionConfig(SourceOptions):
     """What a collection holds of each category; the defaults are the profile `quick`, but for its small shapes."""
 
     source: str = "procedural"  # or several, joined by "+"
-    train: PositiveInt = 256
+    train: Annotated[int, Field(ge=1, le=MOST)] = 256
     coded: PositiveInt = 224  # so many of the training shapes take part in phase 1 and get a code
-    validation: NonNegativeInt = 40
-    test: NonNegativeInt = 16
+    validation: Annotated[int, Field(ge=0, le=MOST)] = 40
+    test: Annotated[int, Field(ge=0, le=MOST)] = 16
     # More training shapes, kept small: no code of phase 1, few samples, the same views. Our encoder learns from them.
-    small: NonNegativeInt = 0
+    small: Annotated[int, Field(ge=0, le=MOST)] = 0
     small_sdf_samples: PositiveInt = 1500
     small_cross_samples: NonNegativeInt = 800
     small_surface_points: PositiveInt = 5000

@@ -11,6 +11,7 @@ import numpy as np
 import trimesh
 import tyro
 from PIL import Image
+from pydantic import Field
 
 from tpl.errors import PlainError
 from tpl.files import check_file, write_file
@@ -22,7 +23,7 @@ from tpl.photos.masking import rembg_network
 from tpl.photos.pipeline import STEPS, PhotoReconstruction, PhotoReconstructor, category_of, cut_photo, load
 from tpl.photos.reading import ImageError
 from tpl.photos.showing import doubt_picture, seen_picture
-from tpl.settings import SettingsError
+from tpl.settings import Resolution, SettingsError
 from tpl.shapes.shape import check_category
 
 Form = Callable[[PhotoReconstruction], trimesh.Scene]
@@ -45,14 +46,14 @@ def reconstruct(
     rectangle: tuple[int, int, int, int] | None = None,
     preview: Path | None = None,
     doubt: Path | None = None,
-    refine: int = STEPS,
+    refine: Annotated[int, Field(le=10**6)] = STEPS,
     format_: Annotated[Format | None, tyro.conf.arg(name="format")] = None,
     runs: Path | None = None,
     data: Path = Path("data/quick"),
     phase: Literal["auto", "encoder", "our_encoder", "end_to_end", "end_to_end_contrastive"] = "auto",
-    resolution: int = 128,
+    resolution: Resolution = 128,
     faces: int | None = None,
-    height: float | None = None,
+    height: Annotated[float, Field(gt=0, le=10**6)] | None = None,
     colors: bool = True,
     network: str = "",
 ) -> None:

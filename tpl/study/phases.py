@@ -14,6 +14,7 @@ from tpl.models import DeepImplicitTemplateConfig
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
 from tpl.study.methods import END_TO_END_CONTRASTIVE, OUR_ENCODER, OUR_PHASE_1, PHASE_1
+from tpl.study.sizes import check_sizes
 from tpl.study.trainings import contrast_category, embed_category, end_to_end_category, regress_category
 from tpl.training import (
     ContrastiveConfig,
@@ -137,7 +138,7 @@ def configure(
         given: The names that were given by hand: against these a preset settles nothing.
 
     Raises:
-        SettingsError: A name does not exist or a value is wrong; there is no such preset.
+        SettingsError: A name does not exist or a value is wrong; there is no such preset; or memory is too small.
         RunError: A training that this one builds on is missing.
     """
     spec = PHASES[phase]
@@ -149,7 +150,9 @@ def configure(
         if parameter in parameters and (name not in settled or parameter in given):
             chosen[name] = parameters[parameter]
     chosen |= {name: value for name, value in parameters.items() if "." in name}
-    return spec.make(preset, **nested({**chosen, **spec.fixed}))
+    config = spec.make(preset, **nested({**chosen, **spec.fixed}))
+    check_sizes(config)
+    return config
 
 
 def check_given(phase: str, given: Iterable[str], categories: tuple[str, ...]) -> None:

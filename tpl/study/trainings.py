@@ -11,6 +11,7 @@ from tpl.models import WeightsUnavailable, imagenet_trunk
 from tpl.settings import SettingsError
 from tpl.study.bench import Bench
 from tpl.study.methods import ENCODER, ENCODERS, END_TO_END, PHASE_1
+from tpl.study.sizes import enough_memory
 from tpl.training import (
     ContrastiveConfig,
     EmbeddingConfig,
@@ -37,7 +38,8 @@ def embed_category(bench: Bench, config: EmbeddingConfig, name: str = PHASE_1) -
     table = SDFTable.read(shapes, store, bench.device, cross)
     folder = bench.folder / name
     data = store.fingerprint(shapes, cross)
-    train_embedding(table, config, folder, data, label=f"{bench.category}, {name}", progress=False)
+    with enough_memory(config):
+        train_embedding(table, config, folder, data, label=f"{bench.category}, {name}", progress=False)
     return folder
 
 
@@ -64,7 +66,8 @@ def regress_category(
     table = SDFTable.read(shapes, store, bench.device, config.cross_share > 0) if config.sdf_weight else None
     result, label = bench.folder / (folder or ENCODERS[method].folder), f"{bench.category}, {folder or method}"
     data = f"{store.fingerprint(shapes, cross=table is not None)}-{phase_1.digest()}"
-    train_regression(embedding, views, table, config, result, data, label=label, progress=False)
+    with enough_memory(config):
+        train_regression(embedding, views, table, config, result, data, label=label, progress=False)
     return result
 
 
@@ -102,7 +105,8 @@ def end_to_end_category(bench: Bench, config: EndToEndConfig, method: str = END_
     result = bench.folder / (folder or ENCODERS[method].folder)
     data = "-".join([store.fingerprint(shapes, cross), *sources])
     label = f"{bench.category}, {folder or method}"
-    train_end_to_end(views, table, config, result, data, trunk, embedding, label=label, progress=False)
+    with enough_memory(config):
+        train_end_to_end(views, table, config, result, data, trunk, embedding, label=label, progress=False)
     return result
 
 
@@ -148,5 +152,6 @@ def contrast_category(bench: Bench, config: ContrastiveConfig, name: str = "cont
     folder = bench.folder / name
     data = store.fingerprint([*shapes, *others])
     views = ViewTable.read(shapes, store, bench.device)
-    train_contrastive(views, config, folder, data, watched, label=f"{bench.category}, {name}", progress=False)
+    with enough_memory(config):
+        train_contrastive(views, config, folder, data, watched, label=f"{bench.category}, {name}", progress=False)
     return folder
