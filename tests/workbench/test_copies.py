@@ -11,7 +11,7 @@ import pytest
 
 from tpl.book.book import Book, BookError
 from tpl.book.pairs import pair
-from tpl.workbench.copies import FOLDER, bring_up_to_date, copied, folder, linked, put_back
+from tpl.workbench.copies import FOLDER, bring_up_to_date, copied, folder, put_back
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 def book(tmp_path) -> Book:
     """The book of this repository, to be changed."""
     shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("executed", "_static"))
-    shutil.copy(ROOT / "_toc.yml", tmp_path)
+    for name in ("_toc.yml", "references.bib"):
+        shutil.copy(ROOT / name, tmp_path)
     return Book(tmp_path)
 
 
@@ -121,27 +122,26 @@ def test_what_is_no_notebook_is_named(book):
         bring_up_to_date(book)
 
 
-TITLES = {"embedding": ("Phase 1", "03_embedding.ipynb"), "api": ("The library", "")}
-
-
-@pytest.mark.parametrize(
-    "text, link",
-    [
-        ("see {ref}`embedding`.", "see [Phase 1](03_embedding.ipynb)."),
-        ("{ref}`Chapter 3 <embedding>` has it", "[Chapter 3](03_embedding.ipynb) has it"),
-        ("{ref}`api`", "The library"),
-        ("{ref}`fig-somewhere` and {numref}`tab-x`", "{ref}`fig-somewhere` and {numref}`tab-x`"),
-    ],
-)
-def test_references_to_pages_are_links(text, link):
-    assert linked(text, TITLES) == link
-
-
 def test_every_link_to_a_copy_leads_to_one(book):
     names = {f"{chapter.name}.ipynb" for chapter in book.chapters}
     for chapter in book.chapters:
         for cell in copied(book, chapter).cells:
             assert set(re.findall(r"\]\((\w+\.ipynb)\)", cell.source)) <= names
+
+
+def test_no_role_of_a_chapter_is_left_as_it_is_written(book):
+    for chapter in book.chapters:
+        text = "\n".join(cell.source for cell in copied(book, chapter).cells if cell.cell_type == "markdown")
+        assert not re.findall(r"\{[a-z:]+\}`[^`]*`", text), chapter.name
+
+
+def test_a_figure_that_a_text_speaks_of_can_be_found_by_its_number(book):
+    def numbers(cells, kind: str) -> set[str]:
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == kind)
+        return set(re.findall(r"(?<!\[)(?<!\w )Figure (\d+\.\d+)", text))
+
+    cells = copied(book, book.find("03")).cells
+    assert numbers(cells, "markdown") and numbers(cells, "markdown") <= numbers(cells, "code")
 
 
 def test_the_command_brings_the_copies_up_to_date(tmp_path):

@@ -46,6 +46,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(clone: Path) -> Iterator[str]:
     """The address of a JupyterLab that `tpl lab` has opened in the clone."""
     environment = os.environ | {"PYTHONPATH": str(clone), "OMP_NUM_THREADS": "1"}
+    environment["JUPYTERLAB_WORKSPACES_DIR"] = str(clone.parent / "workspaces")  # no notebook of an earlier run opens
     for name in ("JUPYTER_CONFIG_PATH", "TPL_WATCH"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "tpl", "lab", "--no-browser", "--port", "8900"]

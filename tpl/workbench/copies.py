@@ -9,15 +9,14 @@ lab/.forms/           what the forms say
 import hashlib
 import json
 import os
-import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.pairs import paired_notebook
 from tpl.files import write_file
+from tpl.workbench.references import References
 
 FOLDER = "lab"
 RECORD = ".copies.json"
@@ -82,49 +81,24 @@ def is_outdated(book: Book, chapter: Chapter) -> bool:
 
 
 def copied(book: Book, chapter: Chapter) -> Any:
-    """The notebook of a chapter with a line on top, the form for its parameters, and links to the other copies."""
+    """The notebook of a chapter with a line on top, the form for its parameters, and references that lead somewhere."""
     import nbformat
 
-    notebook = paired_notebook(chapter)
-    cells, titles = [], _titles(book)
+    notebook, file = paired_notebook(chapter), f"{chapter.name}.ipynb"
+    cells, references = [], References.of(book)
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
             cells += [nbformat.v4.new_code_cell(FORM.format(name=chapter.name)), nbformat.v4.new_code_cell(VALUES)]
             continue
         if cell.cell_type == "markdown":
-            cell.source = linked(cell.source, titles)
+            cell.source = references.resolved(cell.source, file)
+        elif cell.cell_type == "code":
+            cell.source = references.announced(cell.source, cell.metadata)
         cells.append(cell)
     notebook.cells = [nbformat.v4.new_markdown_cell(HEAD.format(name=chapter.name)), *cells]
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
     return notebook
-
-
-def linked(text: str, titles: Mapping[str, tuple[str, str]]) -> str:
-    """Text whose references to pages are links that JupyterLab can follow.
-
-    Args:
-        text: In MyST.
-        titles: By label: the page's title and its file; "" where it has no copy.
-    """
-
-    def link(found: re.Match) -> str:
-        words, label = found["words"], found["label"] or found["alone"]
-        if label not in titles:
-            return found[0]
-        title, file = titles[label]
-        return f"[{(words or title).strip()}]({file})" if file else (words or title).strip()
-
-    return re.sub(r"\{ref\}`(?:(?P<words>[^`<]+)<(?P<label>[\w-]+)>|(?P<alone>[\w-]+))`", link, text)
-
-
-def _titles(book: Book) -> dict[str, tuple[str, str]]:
-    executed, found = {chapter.name for chapter in book.chapters}, {}
-    for page in sorted(book.folder.glob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        for label, title in re.findall(r"^\(([\w-]+)\)=\n#+ (.+)$", text, re.MULTILINE):
-            found[label] = (title, f"{page.stem}.ipynb" if page.stem in executed else "")
-    return found
 
 
 def _bring(book: Book, chapter: Chapter) -> Copy:
