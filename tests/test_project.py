@@ -102,3 +102,10 @@ def test_every_command_and_file_that_the_contributing_page_names_exists():
     assert made and made <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert called and called <= set(COMMANDS)
     assert files and [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_the_faults_that_a_test_is_named_for_are_tried_by_it():
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "benchmarks" / "FAULTS.md").read_text())
+    assert len(named) > 20
+    for file, test in named:
+        assert f"\ndef {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -15,7 +16,7 @@ from PIL import Image
 from tpl.dataset.batches import SDFTable, ViewTable
 from tpl.dataset.collection import Collection, CollectionConfig, open_collection, options_of
 from tpl.dataset.prepare import SAME_FILES, PrepareConfig, cross_pool, is_current, prepare, prepare_shape
-from tpl.dataset.store import Store, StoreError, check_space
+from tpl.dataset.store import FILES, Store, StoreError, check_space
 from tpl.files import RUN, BusyError
 from tpl.geometry.primitives import sphere
 from tpl.meshes.sdf import SdfSamples, signed_distance
@@ -322,6 +323,27 @@ def test_small_shapes_come_after_the_others_and_change_nothing_of_them(tmp_path)
     adopted = Collection(tmp_path / "adopted", more)
     adopted.adopt(larger, ["sofas"])
     assert adopted.is_complete("sofas")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_what_was_removed_of_a_shape_is_made_again_to_the_byte(tmp_path, kind):
+    """As where somebody removes a folder while shapes are prepared: their records alone would say that all is there."""
+    amounts = SMALL.model_copy(update={"sdf_samples": 100, "cross_samples": 20, "surface_points": 100})
+    config = CollectionConfig(train=2, coded=1, validation=0, test=0, prepare=amounts)
+    collection = open_collection(tmp_path / "data", ["sofas"], config, jobs=1)
+    before = contents(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / kind)
+    assert collection.prepare(["sofas"], jobs=1).status.tolist() == ["made", "made"]
+    assert contents(tmp_path / "data") == before
+    lost = collection.store.path(kind, collection.listed("sofas")[0], FILES[kind])
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    assert collection.prepare(["sofas"], jobs=1).status.tolist() == ["made", "kept"]
+    assert contents(tmp_path / "data") == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != "report.csv")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 OPENS = """

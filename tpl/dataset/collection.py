@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tpl.border import read_json
 from tpl.dataset.prepare import PrepareConfig, is_current, is_rejected, prepare
-from tpl.dataset.store import Store, StoreError
+from tpl.dataset.store import FILES, Store, StoreError
 from tpl.files import alone_in, write_file
 from tpl.settings import SettingsError, validated
 from tpl.shapes import Shape, SourceOptions, list_shapes
@@ -120,6 +120,8 @@ class Collection(NamedTuple):
         """Prepares what is missing, as `prepare` says; returns the report, a row a shape."""
         for category in categories:
             check_category(category)
+        for shape in (shape for category in categories for shape, _ in self._asked(category)):
+            self._forget_where_torn(shape)
         shapes = [shape for category in categories for shape in self.listed(category)]
         report = prepare(shapes, self.store, self.config.prepare, jobs, timeout, cluster)
         if small := [shape for category in categories for shape in self.listed_small(category)]:
@@ -148,6 +150,23 @@ class Collection(NamedTuple):
         if record is None or not is_current(record, shape, amounts) or is_rejected(record):
             return False
         return not amounts.cross_samples or "cross" in record
+
+    def _forget_where_torn(self, shape: Shape) -> None:
+        """Withdraws a shape's record where files that it tells of are gone, as after a folder was removed."""
+        record = self.store.read_record(shape)
+        if record is None or is_rejected(record):
+            return
+        kinds = [
+            "SdfSamples",
+            "SurfaceSamples",
+            "NormalizationParameters",
+            *(["CrossSamples"] if "cross" in record else []),
+        ]
+        files = [self.store.path(kind, shape, FILES[kind]) for kind in kinds]
+        views = self.store.path("Views", shape)
+        files += [views / kind for kind in ("easy", "hard", "fixed") if shape.has_mesh]
+        if not all(file.exists() for file in files):
+            self.store.forget(shape)
 
     def _is_rejected(self, shape: Shape, small: bool) -> bool:
         record = self.store.read_record(shape)
