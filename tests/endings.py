@@ -18,7 +18,13 @@ def start(code: str, *arguments: object) -> subprocess.Popen:
     paths = os.pathsep.join(map(str, (ROOT, Path(__file__).parent)))
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": paths}
-    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    options = {"start_new_session": True, "preexec_fn": hear_interrupts, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, **options)
+
+
+def hear_interrupts() -> None:
+    """Gives Ctrl-C back its meaning: who runs the tests in a shell's background starts them deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_until(there: Callable[[], object], process: subprocess.Popen, seconds: float = 240) -> None:

@@ -25,9 +25,7 @@ from tpl.book.api import write_pages
 from tpl.book.book import Book, BookError, Chapter
 from tpl.book.finishing import finish_pages
 from tpl.book.glossary import GLOSSARY, linked, read_terms
-from tpl.book.lightening import lighten
 from tpl.book.manifest import MANIFEST, REMEDY, SCENES, read_manifest
-from tpl.book.packing import pack_scenes
 from tpl.book.publishing import cleaned, executed_notebooks
 from tpl.book.revising import with_its_words
 from tpl.book.structure import FLOORS, doors, modules, picture
@@ -90,6 +88,10 @@ def finish_site(built: Path, scenes: Path) -> None:
     Raises:
         BookError: A link leads nowhere.
     """
+    # They need packages of the book's own, without which the library still has its commands.
+    from tpl.book.lightening import lighten
+    from tpl.book.packing import pack_scenes
+
     add_assets(built, scenes)
     finish_pages(built)
     lighten(built)

@@ -35,17 +35,11 @@ class Place:
 
 @dataclass(frozen=True)
 class References:
-    """All that the book's pages can refer to.
+    """All that the book's pages can refer to."""
 
-    Attributes:
-        pages: By label, and by the name of the source.
-        numbered: Figures, tables and equations, by label.
-        sources: Authors and year of what is cited, by key.
-    """
-
-    pages: Mapping[str, Place]
-    numbered: Mapping[str, Place]
-    sources: Mapping[str, str]
+    pages: Mapping[str, Place]  # by label, and by the name of the source
+    numbered: Mapping[str, Place]  # figures, tables and equations, by label
+    sources: Mapping[str, str]  # authors and year of what is cited, by key
 
     @classmethod
     def of(cls, book: Book) -> "References":
