@@ -17,7 +17,8 @@ from live_pages import ball_decoder, ball_page, picture, plain_encoder
 from playwright.sync_api import sync_playwright
 from test_site import ARGUMENTS, CHROMIUM
 
-from tpl.geometry.marching import extract_mesh, sample_mesh
+from tpl.geometry.marching import sample_mesh
+from tpl.geometry.whole import extract_whole
 from tpl.inference import encode
 from tpl.look.scenes import libraries
 from tpl.metrics import chamfer_distance, sampling_floor
@@ -132,7 +133,7 @@ def test_the_first_view_becomes_the_mesh_that_python_makes(ask):
     found, rng = made(ask), np.random.default_rng(0)
     assert found["resolution"] == 64 and "32³ after" in found["told"] and "64³ after" in found["told"]
     latent = encode(plain_encoder(), picture()[None])[0]
-    expected = extract_mesh(ball_decoder().shape(latent), 64)
+    expected = extract_whole(ball_decoder().shape(latent), 64)
     vertices, faces = np.reshape(found["vertices"], (-1, 3)), np.reshape(found["faces"], (-1, 3))
     a, b = (sample_mesh(mesh, 5000, rng)[0] for mesh in (trimesh.Trimesh(vertices, faces), expected))
     assert chamfer_distance(a, b) < 1.2 * sampling_floor(expected, 5000, rng)

@@ -14,7 +14,8 @@ from live_pages import SIZE, ball_decoder, ball_page, picture, plain_encoder
 
 from tpl.chapters.in_the_page.page import kernel, triangles, worker
 from tpl.chapters.in_the_page.weights import pack_decoder, pack_encoder
-from tpl.geometry.marching import extract_mesh, sample_mesh
+from tpl.geometry.marching import sample_mesh
+from tpl.geometry.whole import extract_whole
 from tpl.inference import encode
 from tpl.look.plotting import position_colors
 from tpl.look.scenes import MIME
@@ -89,7 +90,7 @@ def test_the_page_s_mesh_is_python_s_from_fewer_points(tmp_path, decoder, encode
     networks = {"decoder": pack_decoder(decoder), "encoder": pack_encoder(encoder)}
     for mesh in in_node(tmp_path, script, networks=networks, code=CODE):
         sdf, latent, rng = decoder.shape(torch.tensor(CODE)), torch.tensor(CODE), np.random.default_rng(0)
-        expected = extract_mesh(sdf, mesh["resolution"])
+        expected = extract_whole(sdf, mesh["resolution"])
         vertices, faces = np.reshape(mesh["vertices"], (-1, 3)), np.reshape(mesh["faces"], (-1, 3))
         found = trimesh.Trimesh(vertices, faces, process=False)
         assert found.is_watertight and found.volume == pytest.approx(expected.volume, rel=1e-2)  # faces look outwards

@@ -14,7 +14,8 @@ from tpl.geometry.marching import (
     sample_mesh,
 )
 from tpl.geometry.primitives import box, sphere, torus, translated, union
-from tpl.geometry.whole import extract_whole, share_outside
+from tpl.geometry.whole import FARTHEST, extract_whole, share_closed
+from tpl.meshes.normalization import Normalization
 from tpl.metrics import chamfer_distance
 
 
@@ -148,44 +149,42 @@ def leaf(size, place):
     return translated(box(size), place)
 
 
-def test_nothing_of_a_mesh_to_look_at_is_cut_off_and_its_cells_keep_their_size():
-    """A seat whose leg goes on through the cube's side, as a code's may: flat there in one mesh, whole in the other."""
+def test_a_mesh_to_look_at_ends_where_all_shapes_do_however_far_its_function_goes_on():
+    """A seat whose leg goes on through the cube's side, as a code's may: flat there in one mesh, round in the other."""
     shape = union(leaf((1, 0.2, 1), (0, 0, 0)), leaf((0.2, 1.15, 0.2), (0.1, -0.575, 0)))
     cut, whole = extract_mesh(shape, 64), extract_whole(shape, 64)
-    assert cut.bounds[0][1] == pytest.approx(-1, abs=1e-3) and whole.bounds[0][1] == pytest.approx(-1.15, abs=0.016)
-    assert whole.is_watertight and whole.volume - cut.volume == pytest.approx(0.15 * 0.2**2, rel=0.15)
-    inside = [mesh.vertices[np.abs(mesh.vertices).max(axis=1) < 0.95] for mesh in (cut, whole)]
+    assert cut.bounds[0][1] == pytest.approx(-1, abs=1e-3) and whole.bounds[0][1] == pytest.approx(-1 / 1.03, abs=2e-3)
+    assert whole.is_watertight and np.linalg.norm(whole.vertices, axis=1).max() < 1 / 1.03 + 1e-3
+    inside = [mesh.vertices[np.linalg.norm(mesh.vertices, axis=1) < 0.9] for mesh in (cut, whole)]
     np.testing.assert_allclose(*(part[np.lexsort(part.round(4).T)] for part in inside), atol=1e-5)
-
-
-def test_a_mesh_to_look_at_of_a_shape_within_the_cube_is_the_one_that_is_measured():
-    counted = Counted(torus(0.6, 0.2))
-    once, alone = extract_whole(counted, 48), Counted(torus(0.6, 0.2))
-    assert np.array_equal(once.vertices, extract_mesh(alone, 48).vertices) and counted.points == alone.points
-
-
-def test_what_never_ends_is_closed_by_the_widest_cube():
-    mesh = extract_whole(box((0.8, 40, 0.8)), 32)
-    assert mesh.is_watertight and mesh.extents[1] == pytest.approx(3, abs=1e-2)
     with pytest.raises(EmptyShape):
         extract_whole(translated(sphere(0.1), (0, 1.3, 0)), 32)
 
 
-def test_phantoms_are_the_area_outside_the_unit_sphere():
-    """All shapes lie within it; a plate at a side of the cube does not, nor does a leg that goes through one."""
-    ball, plate = sphere(0.5), leaf((0.8, 0.2, 0.8), (0, -1.05, 0))  # to 0.05 within the cube
-    corner = leaf((0.2, 0.2, 0.2), (0.8, 0.8, 0.8))
-    of_ball = 4 * np.pi * 0.5**2
-    assert share_outside(extract_whole(ball, 48)) == 0
-    assert share_outside(extract_whole(union(ball, corner), 48)) == pytest.approx(
-        0.24 / (of_ball + 0.24), rel=0.15
-    )  # cut corners
-    within = 2 * np.pi * (1 - 0.95) * 1  # of the plate's upper side, inside the sphere: a disc of radius 0.31
-    area = 2 * 0.8**2 + 4 * 0.8 * 0.2
-    expected = (area - within) / (of_ball + area)
-    assert share_outside(extract_whole(union(ball, plate), 96)) == pytest.approx(expected, rel=0.05)
-    assert 0 < share_outside(extract_mesh(union(ball, plate), 96)) < expected  # the tables see it to the cube's side
-    assert share_outside(extract_whole(box((0.2, 2.3, 0.2)), 64)) == pytest.approx(0.15 / 1.15, abs=0.04)
+def test_the_sphere_where_it_ends_is_that_of_the_normalisation():
+    vertices = np.random.default_rng(0).normal(size=(100, 3))
+    assert np.linalg.norm(Normalization.of(vertices).apply(vertices), axis=1).max() == pytest.approx(FARTHEST)
+
+
+def test_a_mesh_to_look_at_of_a_shape_within_the_sphere_is_the_one_that_is_measured():
+    once, alone = extract_whole(torus(0.6, 0.2), 48), extract_mesh(torus(0.6, 0.2), 48)
+    order = [mesh.vertices[np.lexsort(mesh.vertices.round(4).T)] for mesh in (once, alone)]
+    np.testing.assert_allclose(*order, atol=1e-5)
+
+
+def test_what_is_closed_is_the_area_on_the_sphere():
+    """A beam through it ends in two caps, whose area is known; a ball within has none, nor has one that touches."""
+    assert share_closed(extract_whole(sphere(0.5), 48)) == 0
+    assert share_closed(extract_whole(box((1.1, 1.1, 1.1)), 48)) == 0  # its corners at 0.953
+    half, end = 0.2, np.sqrt(FARTHEST**2 - 0.2**2)
+    cap = 2 * np.pi * FARTHEST * (FARTHEST - end)
+    expected = 2 * cap / (2 * cap + 2 * np.pi * half * 2 * end)
+    assert share_closed(extract_whole(rod(half), 96)) == pytest.approx(expected, rel=0.1)
+
+
+def rod(radius):
+    """An endless rod along y."""
+    return lambda points: np.hypot(points[:, 0], points[:, 2]) - radius
 
 
 def tube(outer, thickness):

@@ -15,7 +15,7 @@ from tpl.evaluation.rows import POINTS
 from tpl.files import digest
 from tpl.geometry.marching import EmptyShape, extract_mesh, sample_mesh
 from tpl.geometry.primitives import box, sphere, translated, union
-from tpl.geometry.whole import extract_whole, share_outside
+from tpl.geometry.whole import extract_whole, share_closed
 from tpl.inference import to_raw
 from tpl.look.plotting import CLAY, position_colors
 from tpl.metrics import chamfer_distance
@@ -90,7 +90,7 @@ def test_a_code_is_decoded_by_the_decoder_of_its_own_method(trained):
     expected = {END_TO_END: own, ENCODER: trained.embedding.model, LEARNT: trained.embedding.model}
     meshes = {method: trained.decode(code, method=method) for method in expected}
     for method, model in expected.items():
-        made = to_raw(extract_mesh(model.shape(code), 16), NO_SHAPE)
+        made = to_raw(extract_whole(model.shape(code), 16), NO_SHAPE)
         np.testing.assert_allclose(meshes[method].vertices, made.vertices, atol=1e-6)
     assert digest(meshes[END_TO_END].vertices.tobytes()) != digest(meshes[ENCODER].vertices.tobytes())
     assert np.array_equal(trained.decode(code).vertices, meshes[LEARNT].vertices)
@@ -131,7 +131,7 @@ def test_a_mesh_to_look_at_is_finer_and_whole_and_one_that_is_measured_is_as_the
     shown, measured = trained.decode(code), trained.decode(code, measured=True)
     np.testing.assert_allclose(measured.vertices, to_raw(extract_mesh(shape, 16), NO_SHAPE).vertices, atol=1e-6)
     np.testing.assert_allclose(shown.vertices, to_raw(extract_whole(shape, 48), NO_SHAPE).vertices, atol=1e-6)
-    assert NO_SHAPE.apply(np.asarray(shown.vertices)).min() == pytest.approx(-1.2, abs=0.01)
+    assert NO_SHAPE.apply(np.asarray(shown.vertices)).min() == pytest.approx(-1 / 1.03, abs=0.01)
     assert NO_SHAPE.apply(np.asarray(measured.vertices)).min() == pytest.approx(-1, abs=0.01)
     assert shown.body_count == measured.body_count == 3
 
@@ -189,7 +189,7 @@ def test_encoders_are_scored_on_the_fixed_and_a_random_view_and_exhibited(traine
     frame = trained.bench.store.read_normalization(trained.bench.shapes("validation")[0])
     unit = exhibit.reconstruction.copy()
     unit.vertices = frame.apply(np.asarray(unit.vertices))
-    assert exhibit.outside == pytest.approx(share_outside(unit))
+    assert exhibit.closed == pytest.approx(share_closed(unit))
     assert exhibit.caption == f"{1000 * rows['chamfer'][0]:.2f}"
     assert [picture.shape for picture in exhibit.triplet] == [(32, 32, 3)] * 3
     assert len(gallery([exhibit] * 3, per_row=2).axes) == 12

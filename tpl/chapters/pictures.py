@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from tpl.files import digest, write_file
-from tpl.geometry.whole import share_outside
+from tpl.geometry.whole import share_closed
 from tpl.look.plotting import CLAY, INK, Picture, plot_triplets, position_colors
 from tpl.look.scenes import Scene, mesh_scene
 from tpl.meshes import Normalization
@@ -155,7 +155,7 @@ class Exhibit(NamedTuple):
     reconstruction: trimesh.Trimesh | None
     triplet: tuple[Picture, Picture, Picture | None]
     caption: str
-    outside: float  # the share of the reconstruction's area that lies outside the unit sphere, where no shape is
+    closed: float  # the share of the reconstruction's area that closes what would go on beyond the sphere of all shapes
 
 
 def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224) -> list[Exhibit]:
@@ -167,7 +167,7 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
         rows: Of this method and the fixed view, as the evaluation makes them; the exhibits keep their order.
         size: Pixels a side of the meshes' pictures.
     """
-    store, images, meshes, outside = trained.bench.store, [], [], []
+    store, images, meshes, closed = trained.bench.store, [], [], []
     splits = {"coded" if split == "train" else split for split in rows["split"]}
     known = {shape.id: shape for split in splits for shape in trained.bench.shapes(split)}
     for shape in (known[shape_id] for shape_id in rows["shape_id"]):
@@ -177,20 +177,20 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
         frame = store.read_normalization(shape)
         mesh = maybe(partial(trained.decode, method=method), latent, frame)
         meshes.append((shape.load(), mesh))
-        outside.append(0.0 if mesh is None else _share_outside(mesh, frame))
+        closed.append(0.0 if mesh is None else _share_closed(mesh, frame))
     flat = [mesh for pair in meshes for mesh in pair]
     drawn = posters(flat, CLAY[trained.bench.category], trained.bench.shelf, size)
     scores = zip(rows["chamfer"], rows["reason"], strict=True)
     captions = ["failed" if reason else f"{1000 * chamfer:.2f}" for chamfer, reason in scores]
     return [
-        Exhibit(shape_id, *pair, (image, drawn[2 * place], drawn[2 * place + 1]), captions[place], outside[place])  # pyright: ignore
+        Exhibit(shape_id, *pair, (image, drawn[2 * place], drawn[2 * place + 1]), captions[place], closed[place])  # pyright: ignore
         for place, (shape_id, pair, image) in enumerate(zip(rows["shape_id"], meshes, images, strict=True))
     ]
 
 
-def _share_outside(mesh: trimesh.Trimesh, frame: Normalization) -> float:
+def _share_closed(mesh: trimesh.Trimesh, frame: Normalization) -> float:
     unit = frame.apply(np.asarray(mesh.vertices))
-    return share_outside(trimesh.Trimesh(unit, mesh.faces, process=False))
+    return share_closed(trimesh.Trimesh(unit, mesh.faces, process=False))
 
 
 def view_row(trained: Trained, shape: Shape, methods: Sequence[str]) -> list[Picture | None]:

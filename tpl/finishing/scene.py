@@ -14,7 +14,7 @@ from tpl.errors import PlainError
 from tpl.files import write_file
 from tpl.finishing.colors import Sight, mean_color, project_colors, to_linear
 from tpl.finishing.parts import PartLabels, label_faces
-from tpl.geometry.whole import WIDEST
+from tpl.geometry.whole import share_closed
 from tpl.meshes.writing import check_writable
 from tpl.rendering.raycast import PLASTER, RayMesh, corner_normals
 
@@ -74,8 +74,8 @@ def finish(
     if height is not None and not 0 < height < np.inf:
         raise FinishError(f"a height of {height} metres is none: give a number above 0")
     notes = []
-    if np.abs(mesh.vertices).max() >= WIDEST:
-        notes.append(f"the surface goes on beyond the cube of side {2 * WIDEST:g} and is cut flat there")
+    if closed := share_closed(mesh):
+        notes.append(f"{closed:.1%} of the surface close what would go on beyond the sphere where all shapes lie")
     made = _decimated(mesh, faces)
     if mesh.is_watertight and not made.is_watertight:
         notes.append("with so few triangles the mesh is no longer closed: ask for more if it shall be printed")

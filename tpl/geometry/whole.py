@@ -1,40 +1,43 @@
-"""Meshes to look at, with nothing cut off, and what of them lies where no shape is."""
+"""Meshes to look at, within the sphere where all shapes lie, and how much of one that sphere had to close."""
 
 import numpy as np
 import trimesh
+from jaxtyping import Float
 
 from tpl.geometry.marching import extract_mesh
 from tpl.geometry.primitives import SDF
 
-WIDEST = 1.5
-"""Half the side of the largest cube, unit-sphere lengths: a surface that goes on there is cut."""
+FARTHEST = 1 / 1.03
+"""How far from the origin any shape reaches, unit-sphere lengths: `Normalization` moves and scales all so."""
+
+NEAR = 2e-3
+"""How far from that sphere a vertex lies at most that marching cubes put on it."""
 
 
-def extract_whole(sdf: SDF, resolution: int = 128, widest: float | int = WIDEST) -> trimesh.Trimesh:
-    """The zero level set with nothing cut off: a mesh to look at, where `extract_mesh` makes those that are measured.
+def extract_whole(sdf: SDF, resolution: int = 128) -> trimesh.Trimesh:
+    """The zero level set within the sphere where all shapes lie: a mesh to look at and to use.
 
-    All shapes lie in the unit sphere, but a learned function may be inside beyond it, up to the sides of the cube
-    [-1, 1]^3 and through them. The grid then grows by cells of the same size until the surface ends.
+    `extract_mesh` makes those that are measured. A learned function may be inside beyond that sphere, where hardly a
+    sample was: nobody told it where a wing ends, and its surface goes on through the sides of the cube [-1, 1]^3. That
+    no shape does so is known, so that the sphere closes what would go on.
 
     Args:
         sdf: As for `extract_mesh`.
         resolution: Grid cells along each side of the cube [-1, 1]^3.
-        widest: Where the cube [-widest, widest]^3 is reached, its sides close what still goes on.
 
     Raises:
-        EmptyShape: The function is positive all over the cube [-1, 1]^3.
+        EmptyShape: The function is positive all over the sphere.
         ValueError: As for `extract_mesh`.
     """
-    bound, added = 1.0, 0
-    mesh = extract_mesh(sdf, resolution)
-    while np.abs(mesh.vertices).max() > bound and bound < widest:
-        added += max(1, resolution // 16)  # cells at each side
-        bound = 1 + 2 * added / resolution
-        mesh = extract_mesh(sdf, resolution + 2 * added, bound)
-    return mesh
+
+    def within(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        return np.maximum(sdf(points), np.linalg.norm(points, axis=1) - FARTHEST)
+
+    return extract_mesh(within, resolution)
 
 
-def share_outside(mesh: trimesh.Trimesh) -> float:
-    """The share of a mesh's area (unit-sphere frame) that lies outside the unit sphere: phantoms, for no shape does."""
-    outside = np.linalg.norm(mesh.triangles_center, axis=1) > 1
-    return float(mesh.area_faces[outside].sum() / mesh.area)
+def share_closed(mesh: trimesh.Trimesh) -> float:
+    """The share of a mesh's area (unit-sphere frame) that closes what would go on beyond the sphere of all shapes."""
+    there = np.abs(np.linalg.norm(mesh.vertices, axis=1) - FARTHEST) < NEAR
+    # Two corners: at the rim a face reaches from the sphere to the surface that it closes.
+    return float(mesh.area_faces[there[mesh.faces].sum(axis=1) > 1].sum() / mesh.area)

@@ -16,7 +16,6 @@ from pydantic import Field
 from tpl.errors import PlainError
 from tpl.files import check_file, write_file
 from tpl.geometry.marching import EmptyShape
-from tpl.geometry.whole import share_outside
 from tpl.meshes import check_writable
 from tpl.photos.distance import sentences_of_distance
 from tpl.photos.masking import rembg_network
@@ -166,8 +165,6 @@ class Session:
 def notes_of(made: PhotoReconstruction) -> list[str]:
     """What looks suspicious of a reconstruction, a sentence each."""
     notes = [note for photo in made.photos for note in photo.notes] + [made.answer.note] * bool(made.answer.note)
-    if outside := share_outside(made.mesh):
-        notes.append(f"{outside:.1%} of the surface lie outside the unit sphere, where no training shape has anything")
     return notes
 
 

@@ -444,15 +444,19 @@ function cornersOfCrossedCells({ volume, nodes, resolution }) {
 const CORNERS = [[0, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0], [1, 0, 0], [1, 0, 1], [1, 1, 1], [1, 1, 0]];
 const EDGES = [[0, 1], [1, 2], [2, 3], [3, 0], [4, 5], [5, 6], [6, 7], [7, 4], [0, 4], [1, 5], [2, 6], [3, 7]];
 
+const FARTHEST = 1 / 1.03;  // from the origin: there the sphere where all shapes lie closes what would go on beyond it
+
 function polygonised(grid, triangles) {
   // A shell of outside, a thousand times the value beneath it, closes what the volume cuts.
   const nodes = grid.nodes + 2, last = nodes - 1, volume = new Float32Array(nodes ** 3);
   const inner = Int32Array.from({ length: nodes }, (_, place) => Math.min(grid.nodes - 1, Math.max(0, place - 1)));
+  const square = Float64Array.from(inner, place => (place * grid.spacing - 1) ** 2);
   for (let x = 0, row = 0; x < nodes; x++) {
     for (let y = 0; y < nodes; y++) {
       const beyond = x === 0 || y === 0 || x === last || y === last;
       for (let z = 0; z < nodes; z++, row++) {
-        const value = grid.volume[(inner[x] * grid.nodes + inner[y]) * grid.nodes + inner[z]];
+        const told = grid.volume[(inner[x] * grid.nodes + inner[y]) * grid.nodes + inner[z]];
+        const value = Math.max(told, Math.sqrt(square[x] + square[y] + square[z]) - FARTHEST);
         volume[row] = beyond || z === 0 || z === last ? 1000 * Math.abs(value) : value;
       }
     }
