@@ -164,8 +164,7 @@ class Session:
 
 def notes_of(made: PhotoReconstruction) -> list[str]:
     """What looks suspicious of a reconstruction, a sentence each."""
-    notes = [note for photo in made.photos for note in photo.notes] + [made.answer.note] * bool(made.answer.note)
-    return notes
+    return [note for photo in made.photos for note in photo.notes] + [made.answer.note] * bool(made.answer.note)
 
 
 def check_output(path: Path) -> Path:
