@@ -14,7 +14,7 @@ from tpl.errors import PlainError
 from tpl.files import write_file
 from tpl.finishing.colors import Sight, mean_color, project_colors, to_linear
 from tpl.finishing.parts import PartLabels, label_faces
-from tpl.geometry.whole import share_closed
+from tpl.geometry.whole import notes_of_closing
 from tpl.meshes.writing import check_writable
 from tpl.rendering.raycast import PLASTER, RayMesh, corner_normals
 
@@ -73,9 +73,7 @@ def finish(
         raise FinishError(f"{faces} triangles show no shape: ask for {FEWEST} or more")
     if height is not None and not 0 < height < np.inf:
         raise FinishError(f"a height of {height} metres is none: give a number above 0")
-    notes = []
-    if closed := share_closed(mesh):
-        notes.append(f"{closed:.1%} of the surface close what would go on beyond the sphere where all shapes lie")
+    notes = notes_of_closing(mesh)
     made = _decimated(mesh, faces)
     if mesh.is_watertight and not made.is_watertight:
         notes.append("with so few triangles the mesh is no longer closed: ask for more if it shall be printed")

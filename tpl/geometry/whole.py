@@ -41,3 +41,10 @@ def share_closed(mesh: trimesh.Trimesh) -> float:
     there = np.abs(np.linalg.norm(mesh.vertices, axis=1) - FARTHEST) < NEAR
     # Two corners: at the rim a face reaches from the sphere to the surface that it closes.
     return float(mesh.area_faces[there[mesh.faces].sum(axis=1) > 1].sum() / mesh.area)
+
+
+def notes_of_closing(mesh: trimesh.Trimesh) -> list[str]:
+    """What is to be said of a mesh (unit-sphere frame) that the sphere has closed: a sentence, or none."""
+    closed = share_closed(mesh)
+    told = f"{closed:.1%} of the surface close what would go on beyond the sphere where all shapes lie"
+    return [told] if closed else []

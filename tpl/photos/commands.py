@@ -16,6 +16,7 @@ from pydantic import Field
 from tpl.errors import PlainError
 from tpl.files import check_file, write_file
 from tpl.geometry.marching import EmptyShape
+from tpl.geometry.whole import notes_of_closing
 from tpl.meshes import check_writable
 from tpl.photos.distance import sentences_of_distance
 from tpl.photos.masking import rembg_network
@@ -210,7 +211,8 @@ def write_output(made: PhotoReconstruction, path: Path, form: Form = PhotoRecons
     shown.vertices = shown.vertices / 2  # scenes are of diameter 1
     page = mesh_scene(shown, name="mesh", poster=b"").page(alone=True)
     write_file(path, lambda partial: partial.write_text(page, encoding="utf-8"))
-    return [f"{path}: {len(made.mesh.faces)} triangles, to be opened in a browser"]
+    notes = [f"note: {note}" for note in notes_of_closing(made.mesh)]
+    return [*notes, f"{path}: {len(made.mesh.faces)} triangles, to be opened in a browser"]
 
 
 def write_pictures(made: PhotoReconstruction, preview: Path | None, doubt: Path | None) -> None:
@@ -262,7 +264,7 @@ def _facts(made: PhotoReconstruction) -> dict[str, Any]:
         "category": made.category,
         "mask": made.photo.source,
         "triangles": len(made.mesh.faces),
-        "notes": "; ".join(notes_of(made)),
+        "notes": "; ".join([*notes_of(made), *notes_of_closing(made.mesh)]),
     }
     numbers = {"mismatch_before": made.answer.before[0], "mismatch_after": made.answer.after[0]}
     if made.judgement:
