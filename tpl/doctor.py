@@ -135,12 +135,11 @@ def _processor() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    if not Path("/proc/meminfo").exists():
-        return
-    rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    whole, free = (1024 * int(rows[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
-    told = f"{free / 1e9:.1f} GB free of {whole / 1e9:.1f}"
-    if free < LITTLE_MEMORY:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    told = f"{memory.available / 1e9:.1f} GB free of {memory.total / 1e9:.1f}"
+    if memory.available < LITTLE_MEMORY:
         yield Finding("memory", "note", told, "train one category at a time: --category chairs")
     else:
         yield Finding("memory", "works", told)
@@ -256,6 +255,7 @@ def _locks(data: Path, runs: Path) -> Iterator[Finding]:
 
 
 def _programs() -> Iterator[Finding]:
+    from tpl.book.pdf import find_chromium
     from tpl.rendering.blender import BlenderError, blender_version
 
     for module, needed in EXTRAS.items():
@@ -265,10 +265,7 @@ def _programs() -> Iterator[Finding]:
             yield Finding(
                 module, "works", metadata.version(module.replace("_", "-")) if module != "collada" else "is here"
             )
-    browser = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-    )
-    if browser:
+    if browser := find_chromium():
         yield Finding("browser", "works", browser)
     else:
         yield Finding(

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components, depth_first_order
 from scipy.spatial import KDTree
 from trimesh import Trimesh
 
-from tpl.look.scenes import _inside_corners, _smooth_patches
+from tpl.look.scenes import inside_corners, smooth_patches
 
 UNPACKING = Path(__file__).with_name("unpacked.js")
 LARGEST = 200_000
@@ -131,12 +131,12 @@ def _read(told: dict[str, Any], share: float) -> Mesh:
     places, index = np.unique(vertices, axis=0, return_inverse=True)
     faces = index.reshape(-1)[faces]
     if share < 1:
-        before = KDTree(_inside_corners(places, faces))
+        before = KDTree(inside_corners(places, faces))
         whole = Trimesh(places, faces, process=False)
         simple = whole.simplify_quadric_decimation(face_count=round(share * len(faces)))
         places, faces = simple.vertices.view(np.ndarray), simple.faces.view(np.ndarray).astype(np.int64)
-        corners = corners[before.query(_inside_corners(places, faces))[1]]
-    patches = np.repeat(_smooth_patches(places, faces), 3)
+        corners = corners[before.query(inside_corners(places, faces))[1]]
+    patches = np.repeat(smooth_patches(places, faces), 3)
     sides, index = np.unique(np.stack([faces.reshape(-1), patches], axis=1), axis=0, return_inverse=True)
     index = index.reshape(-1)
     count = np.bincount(index)

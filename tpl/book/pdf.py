@@ -48,8 +48,8 @@ def print_book(book: Book, site: Path | None = None) -> Path:
     pages = [folder / f"{name}.html" for name in book.pages if (folder / f"{name}.html").exists()]
     if not pages:
         raise BookError(f"there is no site in {site} to print: `tpl site` builds it")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    browser = find_chromium()
+    if not browser:
         raise BookError("no Chromium was found, which prints the book: apt-get install chromium")
     whole, target = folder / WHOLE, book.root / "_build" / "book.pdf"
     whole.write_text(whole_book(pages), encoding="utf-8")
@@ -58,6 +58,11 @@ def print_book(book: Book, site: Path | None = None) -> Path:
     finally:
         whole.unlink()
     return target
+
+
+def find_chromium() -> str:
+    """Chromium's program, by whichever of its names it has here; empty where there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), "")
 
 
 def whole_book(pages: Sequence[Path]) -> str:

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import cloudpickle
+import psutil
 from tqdm.auto import tqdm
 
 from tpl.errors import OutOfTime, PlainError, check_time
@@ -310,11 +311,7 @@ def _limit(memory: int) -> None:
 
 def _share_of_memory(processes: int) -> int:
     """Bytes for each of so many processes; less than `LEAST_MEMORY` would end what a large mesh needs."""
-    try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):  # a system that does not say
-        return 0
-    return max(LEAST_MEMORY, int(0.9 * whole / max(1, processes)))
+    return max(LEAST_MEMORY, int(0.9 * psutil.virtual_memory().total / max(1, processes)))
 
 
 def _listen(inbox: BinaryIO, calls: queue.SimpleQueue) -> None:

@@ -208,11 +208,11 @@ def _prepared(mesh: trimesh.Trimesh, color: tuple[int, int, int] | None, max_fac
     vertices, faces = mesh.vertices.view(np.ndarray), mesh.faces.view(np.ndarray)
     corners = _corner_colors(mesh, color)  # (f, 3, 3)
     if len(faces) > max_faces:
-        before = KDTree(_inside_corners(vertices, faces))
+        before = KDTree(inside_corners(vertices, faces))
         simple = trimesh.Trimesh(vertices, faces, process=False).simplify_quadric_decimation(face_count=max_faces)
         vertices, faces = simple.vertices.view(np.ndarray), simple.faces.view(np.ndarray)
-        corners = corners.reshape(-1, 3)[before.query(_inside_corners(vertices, faces))[1]]
-    patches = np.repeat(_smooth_patches(vertices, faces), 3)[:, None]
+        corners = corners.reshape(-1, 3)[before.query(inside_corners(vertices, faces))[1]]
+    patches = np.repeat(smooth_patches(vertices, faces), 3)[:, None]
     key = np.concatenate([faces.reshape(-1, 1), patches, corners.reshape(-1, 3)], axis=1)
     unique, index = np.unique(key, axis=0, return_inverse=True)
     rgb = unique[:, 2:].astype(np.uint8)
@@ -230,16 +230,29 @@ def _corner_colors(mesh: trimesh.Trimesh, color: tuple[int, int, int] | None) ->
     return np.broadcast_to(rgb, (len(mesh.faces), 3, 3)).astype(np.int64)
 
 
-def _inside_corners(
+def inside_corners(
     vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "faces 3"]
 ) -> Float[np.ndarray, "corners 3"]:
-    """A point near each corner of each face that is nearest to this corner, not to a neighbouring face's."""
+    """A point near each corner of each face that is nearest to this corner, not to a neighbouring face's.
+
+    Args:
+        vertices: Of a mesh.
+        faces: Its triangles.
+
+    Returns:
+        Three points for each face, in its corners' order, in the vertices' frame.
+    """
     corners = vertices[faces]
     return (0.75 * corners + 0.25 * corners.mean(axis=1, keepdims=True)).reshape(-1, 3)
 
 
-def _smooth_patches(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "faces 3"]) -> Int[np.ndarray, " faces"]:
-    """For each face the number of its patch, within which no edge is a crease."""
+def smooth_patches(vertices: Float[np.ndarray, "n 3"], faces: Int[np.ndarray, "faces 3"]) -> Int[np.ndarray, " faces"]:
+    """For each face the number of its patch, within which no edge is a crease.
+
+    Args:
+        vertices: Of a mesh.
+        faces: Its triangles.
+    """
     mesh = trimesh.Trimesh(vertices, faces, process=False)
     joined = mesh.face_adjacency[mesh.face_adjacency_angles < CREASE]
     return connected_component_labels(joined, node_count=len(faces)).astype(np.int64)

@@ -1,9 +1,9 @@
 """Whether a training can fit into memory: found out before anything is begun, and said where it is found out later."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import torch
 from pydantic import BaseModel
 from torch import nn
@@ -102,9 +102,6 @@ def _counts(config: BaseModel) -> dict[str, tuple[int, int]]:
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory, or of its GPU's where that is larger; 0 where the system does not say."""
-    try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 0
+    """Bytes of this machine's memory, or of its GPU's where that is larger."""
+    whole = psutil.virtual_memory().total
     return max(whole, torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0)
