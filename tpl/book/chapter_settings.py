@@ -189,6 +189,8 @@ class Photos(BaseModel):
     """Chapter 11: whose meshes it shows, and how many of the project's own pictures."""
 
     method: Annotated[str, Among(_two_phase_encoders)]
+    several_shapes: PositiveInt
+    real: Annotated[str, Among(lambda: list(SOURCES))]
     own_pictures: PositiveInt
 
 

@@ -54,13 +54,45 @@ def answer(
     Raises:
         EmptyShape: The decoded function has no surface.
     """
-    none = np.full(len(images), np.nan)
+    fitted = fitted_code(arm, images, covered, steps)
+    mesh, size = extract_whole(arm.model.shape(fitted.code), resolution), covered.shape[1]
+    if fitted.poses is None or fitted.start is None:
+        none, empty = np.full(len(images), np.nan), np.zeros((2, *covered.shape), bool)
+        return Answer(mesh, fitted.code, fitted.seen, None, none, none, empty, fitted.note)
+    after = silhouettes_of(mesh, fitted.poses, size)
+    drawn = np.stack([_before(arm, fitted.start, size) if steps else after, after])
+    errors = 1 - _overlaps(drawn, covered.cpu().numpy() > 0.5)
+    return Answer(mesh, fitted.code, fitted.seen, fitted.poses, errors[0], errors[1], drawn, fitted.note)
+
+
+class FittedCode(NamedTuple):
+    """The code of one object in its pictures, and where it is from."""
+
+    code: Float[Tensor, " dim"]
+    seen: Float[Tensor, "views dim"]  # the encoder's own codes
+    poses: Poses | None  # in the end; None: the encoder names no cameras
+    start: Start | None  # codes and poses that the encoder sees; None as well
+    note: str = ""  # why nothing was fitted, where something should have been
+
+
+def fitted_code(
+    arm: Reconstructor,
+    images: UInt8[np.ndarray, "views size size 3"],
+    covered: Float[Tensor, "views size size"],
+    steps: int = 30,
+) -> FittedCode:
+    """The code of one object in one or several pictures, without its mesh.
+
+    Args:
+        arm: Encoder and decoder of the category.
+        images: As the encoder takes them.
+        covered: Share of each pixel that the object covers.
+        steps: As for `answer`.
+    """
     if not arm.encoder.config.camera:
         seen = encode(arm.encoder, images)
-        mesh = extract_whole(arm.model.shape(seen.mean(dim=0)), resolution)
-        empty = np.zeros((2, *covered.shape), bool)
         note = "this encoder names no cameras, so that nothing is refined" if steps else ""
-        return Answer(mesh, seen.mean(dim=0), seen, None, none, none, empty, note)
+        return FittedCode(seen.mean(dim=0), seen, None, None, note)
     start, note = seen_in(arm, images), ""
     code, poses = start.codes.mean(dim=0), start.poses
     if steps:
@@ -68,12 +100,7 @@ def answer(
             code, poses = _fitted(arm, covered, start, steps)
         except NoOutline as error:
             note = str(error)
-    mesh = extract_whole(arm.model.shape(code), resolution)
-    size = covered.shape[1]
-    after = silhouettes_of(mesh, poses, size)
-    drawn = np.stack([_before(arm, start, size) if steps else after, after])
-    errors = 1 - _overlaps(drawn, covered.cpu().numpy() > 0.5)
-    return Answer(mesh, code, start.codes, poses, errors[0], errors[1], drawn, note)
+    return FittedCode(code, start.codes, poses, start, note)
 
 
 def silhouettes_of(mesh: trimesh.Trimesh, poses: Poses, size: int) -> Bool[np.ndarray, "views {size} {size}"]:

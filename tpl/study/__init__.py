@@ -27,6 +27,7 @@ from tpl.study.methods import (
     trained_methods,
 )
 from tpl.study.networks import origin, served
+from tpl.study.photographs import score_pictures
 from tpl.study.refined import FittedViews, worst_middle_best
 from tpl.study.trained import LEARNT, Trained, maybe, sampling_floors, score_codes, score_training_shapes, score_views
 from tpl.study.trainings import (
@@ -76,6 +77,7 @@ __all__ = [
     "results_file",
     "sampling_floors",
     "score_codes",
+    "score_pictures",
     "score_training_shapes",
     "score_views",
     "served",
