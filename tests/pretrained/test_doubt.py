@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
+import trimesh
+from torch import nn
 
+from tpl.inference import Reconstructor
 from tpl.pretrained import files
 from tpl.pretrained.doubt import (
     LEVEL,
@@ -18,6 +22,7 @@ from tpl.pretrained.doubt import (
 )
 from tpl.pretrained.files import NetworksError
 from tpl.pretrained.sorting import Sorter, load_sorter, small_object
+from tpl.refinement.answering import Answer
 
 
 def cases(count: int, seed: int, noise: float = 0.5) -> tuple[list[Clues], np.ndarray, list[str]]:
@@ -66,13 +71,42 @@ def test_what_is_farther_than_all_that_was_held_out_is_nonsense():
     assert "surfaces some 2.2 to 4.5 % of the diagonal apart" in near[1]  # the root of half the squared distance
 
 
+def test_an_interval_is_that_of_so_many_pictures_fitted_or_not(monkeypatch):
+    """Four were never calibrated, and an answer without a camera has no silhouette to judge by."""
+    names = ["fitted", "seen", "fitted of 2", "seen of 2", "fitted of 3", "seen of 3"]
+    flat = {
+        name: Calibration(np.array([0, 0, 0, np.log(number)]), np.log([0.5, 2.0]), 0.8, 0.8, 40)
+        for number, name in enumerate(names, 1)
+    }
+    doubt = Doubt(np.zeros((1, 2), np.float32), np.array([0.1], np.float32), flat)
+    clues = Clues(0.1, 0.1, 0.1)
+    monkeypatch.setattr(Doubt, "clues", lambda *_: clues)
+
+    def interval(count, fitted):
+        seen = torch.zeros(count, 2)
+        none, code = np.full(count, np.nan), seen.mean(dim=0) + fitted
+        given = Answer(trimesh.Trimesh(), code, seen, None, none, none, np.zeros((2, count, 4, 4), bool))
+        return doubt.judge(
+            Reconstructor(nn.Module(), nn.Module(), seen), np.zeros((count, 4, 4, 3), np.uint8), given
+        ).interval
+
+    for count in (1, 2, 3):
+        for number, fitted in ((2 * count - 1, 1.0), (2 * count, 0.0)):
+            assert interval(count, fitted) == pytest.approx((number / 2, 2 * number))
+    assert interval(4, 1.0) is None and interval(4, 0.0) is None
+    clues = Clues(0.1, 0.1, float("nan"))
+    assert interval(1, 0.0) is None
+
+
 def test_a_file_keeps_it(tmp_path):
     codes = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float16).astype(np.float32)
     calibration = calibrate(*cases(40, 3))._replace(tested=0.81)
-    Doubt(codes, np.array([0.1, 0.2], np.float32), {"fitted": calibration}).save(tmp_path / "doubt.safetensors")
+    of_modes = {"fitted": calibration, "seen of 3": calibration}
+    Doubt(codes, np.array([0.1, 0.2], np.float32), of_modes).save(tmp_path / "doubt.safetensors")
     again = Doubt.load(tmp_path / "doubt.safetensors")
     np.testing.assert_array_equal(again.codes, codes)
     assert again.calibrations["fitted"].interval(Clues(0.2, 0.2, 0.2)) == calibration.interval(Clues(0.2, 0.2, 0.2))
+    assert set(again.calibrations) == set(of_modes)
     assert isinstance(again.calibrations["fitted"], Calibration) and again.calibrations["fitted"].tested == 0.81
 
 
@@ -85,8 +119,6 @@ def test_variants_stay_on_white_and_keep_the_object_s_size():
 
 
 def test_a_mesh_is_red_where_it_is_doubtful():
-    import trimesh
-
     mesh = trimesh.creation.icosphere(subdivisions=1)
     colors = np.asarray(doubt_mesh(mesh, (mesh.vertices[:, 1] > 0) * 1.0).visual.vertex_colors)[:, :3].astype(int)
     up = mesh.vertices[:, 1] > 0

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+import tpl.study.doubting
 import tpl.study.photographs
 from tpl.chapters.photos.several import (
     MADE,
@@ -22,8 +23,9 @@ from tpl.dataset.prepare import PrepareConfig
 from tpl.evaluation.rows import COLUMNS
 from tpl.files import beside
 from tpl.inference import encode
-from tpl.refinement.answering import FittedCode, fitted_code
+from tpl.refinement.answering import FittedCode, answer, fitted_code
 from tpl.study.bench import Bench
+from tpl.study.doubting import measure_doubt
 from tpl.study.exam import split_views
 from tpl.study.methods import ENCODERS, OUR_ENCODER, OUR_PHASE_1
 from tpl.study.photographs import WAYS, score_pictures
@@ -45,7 +47,7 @@ ROWS = pd.DataFrame(
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
-    config = CollectionConfig(train=2, coded=2, validation=1, test=2, prepare=AMOUNTS)
+    config = CollectionConfig(train=2, coded=2, validation=3, test=2, prepare=AMOUNTS)
     collection = open_collection(folder / "data", ["chairs"], config, jobs=1)
     bench = Bench(folder / "runs", collection, ("chairs",), resolution=16, shown_resolution=16)
     model = dict(latent_dim=4, warp_hidden=8, warp_steps=2, template_hidden=16, template_layers=2, dropout=0.0)
@@ -118,6 +120,26 @@ def test_real_shapes_stand_beside_the_made_ones_once_some_are_prepared(bench):
     rows = score_pictures_of(bench, count=1)
     assert {origin: len(of) for origin, of in rows.items()} == {MADE: 8, OUTSIDE: 8, REAL: 8}
     assert set(rows[OUTSIDE].shape_id) == {other.shapes("chairs", "test")[0].id}
+
+
+def test_one_two_and_three_pictures_have_intervals_of_their_own(bench, monkeypatch):
+    """Each is calibrated on answers to so many pictures of each shape, the first of them in turn fixed and random."""
+    asked = []
+
+    def watched(arm, images, *settings):
+        asked.append(images)
+        return answer(arm, images, *settings)
+
+    monkeypatch.setattr(tpl.study.doubting, "answer", watched)
+    monkeypatch.setattr(tpl.study.doubting, "FEWEST", 3)
+    doubt = measure_doubt(bench, steps=1)
+    assert [*doubt.calibrations] == ["fitted", "seen", "fitted of 2", "seen of 2", "fitted of 3", "seen of 3"]
+    assert all(one.shapes == 3 and np.isfinite(one.errors).all() for one in doubt.calibrations.values())
+    views = split_views(bench.shapes("validation"), bench.store, 3, bench.seed)[0]
+    wanted = [views[row, row % 2 :][:count] for row in range(3) for count in (1, 2, 3)]
+    assert len(asked) == 3 * (3 + 2)
+    for images, expected in zip(asked, wanted, strict=False):
+        assert np.array_equal(images, expected)
 
 
 def test_where_our_encoder_is_not_trained_there_are_no_rows(bench, tmp_path):

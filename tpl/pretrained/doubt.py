@@ -42,9 +42,17 @@ FILE = "doubt.safetensors"
 MODES = ("fitted", "seen")
 """Answers fitted to the silhouettes, and those as the encoder sees them."""
 
+COUNTS = (1, 2, 3)
+"""So many pictures of an object have intervals of their own: what is left open by two is not what one leaves open."""
+
+
+def mode_of(fitted: bool, count: int = 1) -> str:
+    """The name of what is calibrated by itself: answers fitted or not, to so many pictures."""
+    return (MODES[0] if fitted else MODES[1]) + (f" of {count}" if count > 1 else "")
+
 
 class Clues(NamedTuple):
-    """What is known of an answer without the truth."""
+    """What is known of an answer without the truth; of one to several pictures, means over them."""
 
     distance: float  # of the code to the nearest one of a training view, root mean square in spreads of the codes
     spread: float  # of the codes of variants of the picture, the same way
@@ -115,12 +123,12 @@ class Doubt(NamedTuple):
         return Clues(float(distance), float(apart), float(np.mean(given.after)))
 
     def judge(self, arm: Reconstructor, images: UInt8[np.ndarray, "views size size 3"], given: Answer) -> Judgement:
-        """What is said of an answer; of several pictures there is no interval, since none was calibrated."""
+        """What is said of an answer; of more pictures than `COUNTS` there is no interval, since none was calibrated."""
         clues = self.clues(arm, images, given)
         as_far = (1 + np.sum(self.distances >= clues.distance)) / (1 + len(self.distances))
         fitted = not torch.equal(given.code, given.seen.mean(dim=0))
-        calibration = self.calibrations.get(MODES[0] if fitted else MODES[1])
-        known = calibration is not None and len(images) == 1 and np.isfinite(clues.mismatch)
+        calibration = self.calibrations.get(mode_of(fitted, len(images)))
+        known = calibration is not None and np.isfinite(clues.mismatch)
         return Judgement(clues, float(as_far), calibration.interval(clues) if known and calibration else None)
 
     def save(self, file: Path) -> None:
@@ -137,7 +145,8 @@ class Doubt(NamedTuple):
         """What `save` wrote."""
         with safetensors.safe_open(str(file), "np") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            facts = {mode: json.loads(text) for mode, text in (stored.metadata() or {}).items() if mode in MODES}
+            told = (stored.metadata() or {}).items()
+            facts = {mode: json.loads(text) for mode, text in told if f"{mode}.weights" in tensors}
         calibrations = {
             mode: Calibration(tensors[f"{mode}.weights"], tensors[f"{mode}.errors"], **facts[mode]) for mode in facts
         }

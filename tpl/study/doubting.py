@@ -12,7 +12,7 @@ from tpl.geometry.marching import EmptyShape, sample_mesh
 from tpl.geometry.whole import extract_whole
 from tpl.inference import Reconstructor, encode, to_raw
 from tpl.metrics import chamfer_distance
-from tpl.pretrained.doubt import MODES, Clues, Doubt, calibrate, code_spread, coverage_of, distances_to
+from tpl.pretrained.doubt import COUNTS, Clues, Doubt, calibrate, code_spread, coverage_of, distances_to, mode_of
 from tpl.pretrained.sorting import Sorter, small_object
 from tpl.refinement import coverage
 from tpl.refinement.answering import Answer, answer
@@ -47,7 +47,8 @@ class Measured(NamedTuple):
 def measure_doubt(bench: Bench, steps: int = STEPS) -> Doubt:
     """Calibrates on the validation shapes of a category, and measures on the test shapes what that is worth.
 
-    Of each of these shapes one view is answered, in turn the fixed and a random one: some three seconds each.
+    Of each of these shapes one view is answered, in turn the fixed and a random one, then that and one or two random
+    ones together: some ten seconds each.
 
     Args:
         bench: Of the category, whose own encoder of ours is trained.
@@ -62,7 +63,7 @@ def measure_doubt(bench: Bench, steps: int = STEPS) -> Doubt:
     doubt = Doubt(learnt.astype(np.float16).astype(np.float32), np.sort(distances_to(learnt, held)).astype("f4"), {})
     of_split = {split: _answers(arm, doubt, bench, split, steps) for split in ("validation", "test")}
     calibrations = {}
-    for mode in MODES:
+    for mode in of_split["validation"]:
         found, judged = (of_split[split][mode] for split in ("validation", "test"))
         if len(set(found.shapes)) < FEWEST:
             continue
@@ -95,31 +96,33 @@ def _some_views(shape: Shape, store: Store, count: int = VIEWS) -> UInt8[np.ndar
 
 
 def _answers(arm: Reconstructor, doubt: Doubt, bench: Bench, split: str, steps: int) -> dict[str, Measured]:
-    """What is known of the answers to views of a split, and their distances from the truth, by mode.
+    """What is known of the answers to views of a split, and their distances from the truth, by `mode_of`.
 
     Where there is no surface there is no answer, and nothing to be said of it.
     """
     shapes = bench.shapes(split)
-    images, _ = split_views(shapes, bench.store, 1, bench.seed)
-    found = {mode: Measured([], [], []) for mode in MODES}
+    images, _ = split_views(shapes, bench.store, max(COUNTS), bench.seed)
+    found = {mode_of(fitted, count): Measured([], [], []) for count in COUNTS for fitted in (True, False)}
     for number, shape in enumerate(shapes):
         truth, frame = bench.store.read_surface(shape), bench.store.read_normalization(shape)
-        image = images[number, number % 2]
-        with suppress(EmptyShape):
-            for mode, given in zip(MODES, _both(arm, image, steps, bench.resolution), strict=True):
-                points = sample_mesh(to_raw(given.mesh, frame), POINTS, case_rng(bench.seed, shape.id))[0]
-                found[mode].clues.append(doubt.clues(arm, image[None], given))
-                found[mode].chamfer.append(chamfer_distance(points, truth))
-                found[mode].shapes.append(shape.id)
+        for count in COUNTS:
+            seen = images[number, number % 2 :][:count]
+            with suppress(EmptyShape):
+                for fitted, given in zip((True, False), _both(arm, seen, steps, bench.resolution), strict=True):
+                    points = sample_mesh(to_raw(given.mesh, frame), POINTS, case_rng(bench.seed, shape.id))[0]
+                    of_mode = found[mode_of(fitted, count)]
+                    of_mode.clues.append(doubt.clues(arm, seen, given))
+                    of_mode.chamfer.append(chamfer_distance(points, truth))
+                    of_mode.shapes.append(shape.id)
     return found
 
 
 def _both(
-    arm: Reconstructor, image: UInt8[np.ndarray, "size size 3"], steps: int, resolution: int
+    arm: Reconstructor, images: UInt8[np.ndarray, "views size size 3"], steps: int, resolution: int
 ) -> tuple[Answer, Answer]:
-    """The fitted answer to a view, and the encoder's own."""
-    fitted = answer(arm, image[None], coverage(image[None], image.shape[0]), steps, resolution)
-    code = fitted.seen[0]
+    """The fitted answer to views of a shape, and the encoder's own."""
+    fitted = answer(arm, images, coverage(images, images.shape[1]), steps, resolution)
+    code = fitted.seen.mean(dim=0)
     return fitted, fitted._replace(
         mesh=extract_whole(arm.model.shape(code), resolution), code=code, after=fitted.before
     )

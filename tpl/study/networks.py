@@ -12,7 +12,7 @@ from tpl.evaluation.summary import format_summary, summarize
 from tpl.files import write_folder
 from tpl.finishing import write_labels
 from tpl.pretrained import files
-from tpl.pretrained.doubt import FILE, LEVEL, Doubt
+from tpl.pretrained.doubt import COUNTS, FILE, LEVEL, Doubt, mode_of
 from tpl.pretrained.files import (
     DECODER,
     ENCODER,
@@ -55,7 +55,7 @@ def commit_networks(bench: Bench, profile: str, folder: Path | None = None) -> P
     """
 
     def fill(target: Path) -> None:
-        digests = {name: _write_category(bench.of(name), profile, target) for name in bench.categories}
+        digests = bench.each(_write_category, profile=profile, target=target)
         if len(bench.categories) > 1:
             learn_sorter(bench).save(target / SORTER)
         written = sorted(path for path in target.rglob("*") if path.is_file())
@@ -170,15 +170,19 @@ def _card(bench: Bench, profile: str, size: int, scores: Any, doubt: Doubt) -> s
 def _doubt_in_words(doubt: Doubt) -> str:
     if not doubt.calibrations:
         return "How far a picture is from those of training shapes; too few shapes were held out for an interval."
-    said = {"fitted": "fitted to the silhouette", "seen": "of the encoder itself"}
-    kept = " and ".join(
-        f"{one.kept:.0%} of answers {said[mode]} ({one.tested:.0%} on the test shapes, whose styles are others)"
-        for mode, one in doubt.calibrations.items()
-    )
+    said = {True: "fitted to the silhouette", False: "of the encoder itself"}
+    pictures = {count: f"to {('one picture', 'two', 'three')[count - 1]}" for count in COUNTS}
+    told = [
+        f"{one.kept:.0%} ({one.tested:.0%}) of answers {pictures[count]}, {said[fitted]}"
+        for count in COUNTS
+        for fitted in said
+        if (one := doubt.calibrations.get(mode_of(fitted, count)))
+    ]
     shapes = max(one.shapes for one in doubt.calibrations.values())
     return (
-        f"An interval of the Chamfer distance that is said to hold for {LEVEL:.0%} of unseen made shapes is calibrated "
-        f"on {shapes} validation shapes; on shapes that were left out of it, it held for {kept}."
+        f"Intervals of the Chamfer distance that are said to hold for {LEVEL:.0%} of unseen made shapes are calibrated "
+        f"on {shapes} validation shapes. On shapes that were left out of these (in brackets: on the test shapes, whose "
+        f"styles are others) they held for {'; '.join(told)}."
     )
 
 
