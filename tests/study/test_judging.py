@@ -24,6 +24,7 @@ from tpl.models import DeepImplicitTemplateConfig
 from tpl.models.encoder import WeightsUnavailable, resnet18_trunk
 from tpl.refinement import RefinementConfig, to_poses
 from tpl.settings import SettingsError
+from tpl.study import exam, judging
 from tpl.study.bench import Bench
 from tpl.study.exam import Answer, Exam, Gallery, split_poses, split_views
 from tpl.study.judging import evaluate_category, surface_normals
@@ -119,6 +120,28 @@ def test_every_method_has_a_row_for_every_shape_and_view(experiment):
     assert all(counts[method] == (2 if method in without_view else 2 * 3) for method in JUDGED)
     assert set(rows.shape_id) == {shape.id for shape in bench.shapes("test")}
     assert len(summarize(rows)) == 7 * 2 + 4
+
+
+def test_who_waits_is_told_of_each_method_and_of_the_measuring(experiment, tmp_path, monkeypatch):
+    """A method may take minutes, so that shares of shapes alone would stand still."""
+    bench, _ = experiment
+    shutil.copytree(bench.runs / "sofas", tmp_path / "sofas")
+    told = []
+
+    class Recorder:
+        def __init__(self, label, total, **_):
+            told.append((label, total))
+
+        def tell(self, done):
+            told.append(done)
+
+        def end(self):
+            told.append("end")
+
+    monkeypatch.setattr(judging, "Stage", Recorder)
+    monkeypatch.setattr(exam, "AT_ONCE", 1)  # a group a shape
+    evaluate_category(replace(bench, runs=tmp_path), oracle=ORACLE, draws=1)
+    assert told == [("sofas, judged", 2 * (len(JUDGED) + 1)), *range(1, 2 * (len(JUDGED) + 1) + 1), "end"]
 
 
 def test_each_row_stands_on_its_own_decoder(experiment):

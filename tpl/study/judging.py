@@ -1,5 +1,6 @@
 """The evaluation of one category: every method on every shape and view of a split, as rows in a file."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -92,16 +93,21 @@ def _key(
 
 def _judge(exam: Exam, methods: Sequence[str]) -> list[dict]:
     """The rows of all shapes: group by group what each method answers is measured, a shape a process."""
-    rows = []
-    told = Stage(f"{exam.bench.category}, judged", len(exam.shapes), unit="shapes")
-    for group, *answers in zip(exam.groups, *(METHODS[name].answer(exam) for name in methods), strict=True):
+    rows, groups, done = [], [*exam.groups], itertools.count(1)
+    told = Stage(f"{exam.bench.category}, judged", len(groups) * (len(methods) + 1), unit="answers")
+    streams = [METHODS[name].answer(exam) for name in methods]
+    for group in groups:
+        answers = []
+        for stream in streams:
+            answers.append(next(stream))
+            told.tell(next(done))
         by_shape = [dict(zip(methods, of_shape, strict=True)) for of_shape in zip(*answers, strict=True)]
         tasks = (
             joblib.delayed(_judge_shape)(shape, exam.judged.store, exam.bench.seed, exam.names, of_shape)
             for shape, of_shape in zip(exam.shapes[group], by_shape, strict=True)
         )
         rows += [row for of_shape in joblib.Parallel(n_jobs=exam.bench.jobs)(tasks) for row in of_shape]  # type: ignore[union-attr]
-        told.tell(min(group.stop, len(exam.shapes)))
+        told.tell(next(done))
     told.end()
     return rows
 
