@@ -1,7 +1,9 @@
 """The project's own files agree with each other, and shapes are checked in this very run of the tests."""
 
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -25,6 +27,16 @@ def names(requirements: list[str]) -> set[str]:
 def test_shapes_are_checked_in_this_run():
     with pytest.raises(TypeCheckError):
         chamfer_distance(np.zeros((5, 2)), np.zeros((5, 3)))
+
+
+@pytest.mark.parametrize(("own", "taken"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(own, taken):
+    """It is set before torch is loaded, which reads it once, and what is started from here has it from here."""
+    code = "import os, sys, tpl; assert 'torch' not in sys.modules; print(os.environ['OMP_WAIT_POLICY'])"
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = others | ({"OMP_WAIT_POLICY": own} if own else {})
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == taken
 
 
 def test_the_lock_file_holds_every_package_that_is_asked_for_and_no_address():

@@ -7,6 +7,7 @@ chairs = tpl.load("chairs")  # the networks, ready for any number of photographs
 mesh, photo = chairs.reconstruct("photo.jpg")
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from tpl.ending import end_with_parent
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load", "reconstruct"]
 
 end_with_parent()
+
+# Threads that wait for each other sleep, here and in what is started from here: where chapters or trainings share the
+# cores, those that spin take 45 seconds for a fit of one. It is read once, as torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,5 @@
 """Where the command `tpl` begins: that of photographs does not wait for what all others import."""
 
-import os
 import sys
 
 
@@ -10,7 +9,6 @@ def main() -> None:
         from tpl.__main__ import main as run
 
         return run()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or threads spin for each other: 47 CPU s for 12, measured
     import tyro
 
     from tpl.border import told_in_a_sentence
