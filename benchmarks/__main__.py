@@ -7,7 +7,19 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import book, cleaning, images, machines, phase_1, photograph, playground, shapes, surfaces, watching
+from benchmarks import (
+    book,
+    cleaning,
+    images,
+    machines,
+    phase_1,
+    photograph,
+    playground,
+    shapes,
+    surfaces,
+    waiting,
+    watching,
+)
 from benchmarks.measuring import matrix_peak, memory_peak
 from tpl.provenance import cpu_name, git_commit
 
@@ -21,6 +33,7 @@ PARTS = (
     | surfaces.PARTS
     | playground.PARTS
     | watching.PARTS
+    | waiting.PARTS
     | photograph.PARTS
     | book.PARTS
 )
