@@ -49,7 +49,7 @@ def test_the_opposite_scores_have_the_opposite_verdicts():
 
 
 def test_equal_methods_are_comparable_and_neither_is_better():
-    found, _ = verdicts(
+    found, judged = verdicts(
         encoder=ENCODER,
         nearest_by_pixels=ENCODER + 30 * WOBBLE,
         end_to_end=ENCODER + WOBBLE,
@@ -57,6 +57,7 @@ def test_equal_methods_are_comparable_and_neither_is_better():
     )
     assert found["contrast makes up for it"] == "borne out"
     assert found["contrast helps"] == found["two phases win"] == found["end to end alone is worse"] == "open"
+    assert "**not borne out** at this budget, and not refuted: " in title_s_claim(judged)
 
 
 def test_views_that_disagree_are_said_to():

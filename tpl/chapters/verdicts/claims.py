@@ -126,6 +126,9 @@ def title_s_claim(judged: pd.DataFrame) -> str:
     verdicts, what = set(found["verdict"]), "The claim of the paper's title, that contrastive pre-training helps,"
     if verdicts <= {NOT_RUN}:
         return f"{what} was **not tried** in this run."
+    if verdicts == {UNSETTLED}:
+        where = ", ".join(found["category"])
+        return f"{what} is **not borne out** at this budget, and not refuted: these shapes leave it open ({where})."
     told = ", ".join(f"{row['category']} {row['verdict']}" for row in found.to_dict("records"))
     said = "is **borne out**" if verdicts == {HOLDS} else "is borne out **in part**"
     return f"{what} {said if verdicts & {HOLDS, PARTLY} else 'is **not borne out**'} at this budget: {told}."
