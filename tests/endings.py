@@ -43,8 +43,10 @@ def end(process: subprocess.Popen, how: signal.Signals) -> tuple[str, list[psuti
     Returns:
         Its last words, and whoever of those that it has started outlives it by half a minute.
     """
-    started = psutil.Process(process.pid).children(recursive=True)
-    assert started, "nobody is at work"
+    started = _children(process)
+    if not started:
+        process.kill()
+        raise AssertionError(f"nobody is at work: {process.communicate()[1]}")
     if how == signal.SIGINT:
         os.killpg(process.pid, how)
     else:
@@ -54,3 +56,11 @@ def end(process: subprocess.Popen, how: signal.Signals) -> tuple[str, list[psuti
     for one in alive:
         one.kill()
     return process.communicate()[1], alive
+
+
+def _children(process: subprocess.Popen, seconds: float = 60) -> list[psutil.Process]:
+    """Whoever it has started; a file that says that work has begun may be there a moment before them."""
+    end = time.monotonic() + seconds
+    while not (found := psutil.Process(process.pid).children(recursive=True)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found

@@ -30,8 +30,13 @@ from tpl.files import alone_in, write_file
 
 def write(path):
     path.write_text("half")
-    (folder / "begun").touch()
-    subprocess.run(["sleep", "600"])
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            (folder / "begun").touch()  # not before: who is ended while a process starts knows nothing of it
+            other.wait()
+        except BaseException:
+            other.kill()
+            raise
 
 folder = Path(sys.argv[1])
 with told_in_a_sentence(), alone_in(folder):
