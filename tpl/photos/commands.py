@@ -20,9 +20,10 @@ from tpl.geometry.whole import notes_of_closing
 from tpl.meshes import check_writable
 from tpl.photos.distance import sentences_of_distance
 from tpl.photos.masking import rembg_network
-from tpl.photos.pipeline import STEPS, PhotoReconstruction, PhotoReconstructor, category_of, cut_photo, load
+from tpl.photos.pipeline import PhotoReconstruction, PhotoReconstructor, category_of, cut_photo, load
 from tpl.photos.reading import ImageError
 from tpl.photos.showing import doubt_picture, seen_picture
+from tpl.refinement.answering import STEPS
 from tpl.settings import Resolution, SettingsError
 from tpl.shapes.shape import check_category
 

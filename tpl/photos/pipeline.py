@@ -22,13 +22,10 @@ from tpl.pretrained.doubt import FILE, Doubt, Judgement, surface_doubt
 from tpl.pretrained.files import MANIFEST, PARTS, check_networks, read_manifest
 from tpl.pretrained.loading import load_networks
 from tpl.pretrained.sorting import load_sorter
-from tpl.refinement.answering import Answer, answer
+from tpl.refinement.answering import STEPS, Answer, answer
 from tpl.refinement.poses import to_cameras
 from tpl.rendering.cameras import Camera
 from tpl.shapes.shape import check_category
-
-STEPS = 30
-"""Of the refinement, where nothing else is asked for: as many as the book's row of refined answers has."""
 
 SORTED_SIZE = 64
 """Pixels a side of what categories are told apart by."""

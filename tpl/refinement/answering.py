@@ -18,6 +18,9 @@ from tpl.refinement.poses import Poses, rays
 from tpl.refinement.silhouettes import NoOutline
 from tpl.refinement.views import seen_in
 
+STEPS = 30
+"""Of the refinement, where nothing else is asked for: as many as the book's row of refined answers has."""
+
 COARSE = 40
 """Grid cells a side of a mesh of which only the silhouette is asked, in an image of some 64 pixels."""
 
@@ -39,7 +42,7 @@ def answer(
     arm: Reconstructor,
     images: UInt8[np.ndarray, "views size size 3"],
     covered: Float[Tensor, "views size size"],
-    steps: int = 30,
+    steps: int = STEPS,
     resolution: int = 128,
 ) -> Answer:
     """One mesh to one or several pictures of one object.
@@ -79,7 +82,7 @@ def fitted_code(
     arm: Reconstructor,
     images: UInt8[np.ndarray, "views size size 3"],
     covered: Float[Tensor, "views size size"],
-    steps: int = 30,
+    steps: int = STEPS,
 ) -> FittedCode:
     """The code of one object in one or several pictures, without its mesh.
 

@@ -15,7 +15,7 @@ from tpl.metrics import chamfer_distance
 from tpl.pretrained.doubt import COUNTS, Clues, Doubt, calibrate, code_spread, coverage_of, distances_to, mode_of
 from tpl.pretrained.sorting import Sorter, small_object
 from tpl.refinement import coverage
-from tpl.refinement.answering import Answer, answer
+from tpl.refinement.answering import STEPS, Answer, answer
 from tpl.shapes import Shape
 from tpl.study.bench import Bench
 from tpl.study.exam import split_views
@@ -23,10 +23,6 @@ from tpl.study.methods import ENCODERS, OUR_ENCODER
 
 VIEWS = 12
 """Views of each training shape whose codes are kept, and of each held-out shape whose distances to these are."""
-
-STEPS = 30
-"""Of the refinement that intervals are calibrated for."""
-
 
 SORTED = 5
 """Views of each training shape that tell categories apart."""

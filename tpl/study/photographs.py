@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from tpl.files import digest, write_file
-from tpl.refinement.answering import fitted_code
+from tpl.refinement.answering import STEPS, fitted_code
 from tpl.refinement.silhouettes import coverage
 from tpl.source_code import MAKERS, code_digest
 from tpl.study.bench import Bench
@@ -23,9 +23,6 @@ class Pictures(NamedTuple):
     count: int  # of the pictures
     steps: int  # of the fit to their outlines
 
-
-STEPS = 30
-"""As many as `tpl reconstruct` takes."""
 
 WAYS = {
     "one picture": Pictures(1, 0),
