@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 from benchmarks.measuring import table
 
@@ -29,19 +30,26 @@ for _ in range(2):
     best = [min(pair) for pair in zip(best, (fitted - began, time.perf_counter() - fitted))]
 print(*best)
 """
-BUSY = "while True: pass"
+BUSY = FITTED.replace("range(2)", "range(10_000)")
+WAITS = {
+    "they spin (nothing set)": {},
+    "they sleep (OMP_WAIT_POLICY=PASSIVE, ours)": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "they spin a little (GOMP_SPINCOUNT=1000)": {"GOMP_SPINCOUNT": "1000"},
+}
+SETTLED = 10
+"""Seconds until those beside are at work."""
 
 
 def waiting() -> list[str]:
     """threads that wait for each other: seconds of a fit to an outline, and of a mesh at 128^3, least of two."""
     rows = []
     for others in (0, os.cpu_count() or 1):
-        busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(others)]
+        busy = [_start(BUSY, THREADS, {}) for _ in range(others)]
+        time.sleep(SETTLED if busy else 0)
         try:
-            for threads, policy in ((1, ""), (THREADS, ""), (THREADS, "PASSIVE")):
-                fit, mesh = _seconds(threads, policy)
-                waits = "-" if threads == 1 else "they sleep" if policy else "they spin (unset)"
-                rows.append((f"{others} busy processes", threads, waits, f"{fit:.2f} s", f"{mesh:.2f} s"))
+            for threads, waits, variables in ((1, "-", {}), *((THREADS, *pair) for pair in WAITS.items())):
+                fit, mesh = _seconds(threads, variables)
+                rows.append((f"{others} such fits that spin", threads, waits, f"{fit:.2f} s", f"{mesh:.2f} s"))
         finally:
             for process in busy:
                 process.kill()
@@ -49,12 +57,15 @@ def waiting() -> list[str]:
     return table("beside | threads | while they wait | fit | mesh", rows)
 
 
-def _seconds(threads: int, policy: str) -> tuple[float, float]:
-    others = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")}
-    environment = others | ({"OMP_WAIT_POLICY": policy} if policy else {})
-    command = [sys.executable, "-c", FITTED, str(threads)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    fit, mesh = map(float, done.stdout.split())
+def _start(code: str, threads: int, variables: dict[str, str]) -> subprocess.Popen:
+    known = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT")
+    others = {name: value for name, value in os.environ.items() if name not in known}
+    command = [sys.executable, "-c", code, str(threads)]
+    return subprocess.Popen(command, env=others | variables, stdout=subprocess.PIPE, text=True)
+
+
+def _seconds(threads: int, variables: dict[str, str]) -> tuple[float, float]:
+    fit, mesh = map(float, _start(FITTED, threads, variables).communicate()[0].split())
     return fit, mesh
 
 
