@@ -21,8 +21,8 @@ __all__ = ["__version__", "load", "reconstruct"]
 
 end_with_parent()
 
-# Threads that wait for each other sleep, here and in what is started from here: where chapters or trainings share the
-# cores, those that spin take 45 seconds for a fit of one. It is read once, as torch is loaded.
+# Threads that wait for each other sleep, here and in what is started from here: those that spin take the cores from
+# other chapters and trainings, and from each other. It is read once, as torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
