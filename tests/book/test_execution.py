@@ -216,6 +216,26 @@ def test_a_chapter_is_told_what_was_given_by_hand(mini_book):
         run_chapters(mini_book, ["01"], "smoke", given={"count": "5", "fail": "true"})
 
 
+def test_kernels_and_what_they_start_have_one_thread_each(mini_book, monkeypatch):
+    """Whatever the number of cores: so numbers are those of any machine, and chapters leave each other room."""
+    chapter = mini_book.find("01")
+    failing = 'raise ValueError("this chapter was asked to fail")'
+    said = (
+        "import joblib, torch\n    from tpl.errors import PlainError\n"
+        "    started = joblib.Parallel(2)(joblib.delayed(torch.get_num_threads)() for _ in range(2))\n"
+        "    raise PlainError(f'{torch.get_num_threads()} {started}')"
+    )
+    chapter.source.write_text(chapter.source.read_text().replace(failing, said))
+    pair(mini_book)
+    for given, there in [("", "1 [1, 1]"), ("2", "2 [1, 1]")]:
+        monkeypatch.setenv("OMP_NUM_THREADS", given) if given else monkeypatch.delenv("OMP_NUM_THREADS", False)
+        with pytest.raises(BookError, match=f"^chapter 01_cubes stopped: {re.escape(there)}; up to there"):
+            run_chapters(mini_book, ["01"], "smoke", given={"fail": "true"})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert chapters.one_thread() == {}
+
+
 def test_a_run_out_of_time_keeps_what_is_done_and_goes_on(mini_book):
     with pytest.raises(OutOfTime, match="the 0 minutes are over before 01_cubes: the same command goes on with it"):
         run_chapters(mini_book, minutes=0)

@@ -98,6 +98,29 @@ def test_what_stands_behind_another_part_takes_no_colour_of_it():
     assert near(colors[facing], BLUE, 40).mean() > 0.5 and near(colors[facing], RED, 40).mean() < 0.02
 
 
+def test_a_mesh_may_have_more_vertices_than_a_picture_of_opencv_has_rows():
+    """As those at 128 cells a side have: OpenCV's `remap` refuses more than 32 767 places."""
+    fine = trimesh.creation.icosphere(subdivisions=6, radius=0.6)
+    assert len(fine.vertices) > 2**15
+    sight = sight_of(fine, np.where(np.asarray(fine.triangles_center)[:, 1:2] > 0, RED, BLUE).astype(np.uint8))
+    colors, up = project_colors(fine, sight), np.asarray(fine.vertices)[:, 1]
+    facing = np.asarray(fine.vertices) @ sight.origin > 0.75 * 0.6 * np.linalg.norm(sight.origin)
+    assert near(colors[facing & (up > 0.05)], RED).mean() > 0.95
+    assert near(colors[facing & (up < -0.05)], BLUE).mean() > 0.95
+
+
+def test_colours_are_the_same_however_much_ground_there_is_around(ball):
+    sight = sight_of(ball, np.where(np.asarray(ball.triangles_center)[:, 1:2] > 0, RED, BLUE).astype(np.uint8), 360)
+    assert max(sight.mask.shape) >= 400  # so that as much of the border is worn off
+    around = ((300, 5), (40, 600))
+    wide = sight._replace(
+        picture=np.pad(sight.picture, (*around, (0, 0)), constant_values=90),
+        mask=np.pad(sight.mask, around),
+        center=sight.center + [40, 300],
+    )
+    np.testing.assert_array_equal(project_colors(ball, wide), project_colors(ball, sight))
+
+
 def test_the_mean_colour_is_one_of_light_and_of_the_inside():
     picture = np.full((40, 40, 3), 255, np.uint8)
     picture[10:30, 10:20], picture[10:30, 20:30] = 0, 200

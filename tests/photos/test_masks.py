@@ -11,6 +11,7 @@ from PIL import Image
 from tpl.meshes import Normalization
 from tpl.photos import ImageError, cut_out, load_photo, rembg_network
 from tpl.photos.framing import OUTLINE, frame_photo, frame_square, preview, sight_of
+from tpl.photos.pipeline import cut_photo
 from tpl.photos.shadows import find_shadow
 from tpl.rendering import Camera
 
@@ -193,6 +194,28 @@ def test_long_pictures_that_are_no_strips_are_searched():
     long = np.full((1600, 110, 3), 240, np.uint8)
     long[700:900, 30:80] = BROWN
     assert overlap(found(long).mask, np.where(long[..., 0] == BROWN[0], 255, 0)) > 0.95
+
+
+def test_a_large_photograph_is_made_smaller_with_its_mask_and_its_rectangle():
+    """As a telephone's: what is found, and what is framed, is that of the small picture."""
+    picture, truth = on_ground(GREY, noise=0.0)
+    large, whole = (cv2.resize(each, None, fx=10, fy=10, interpolation=cv2.INTER_CUBIC) for each in (picture, truth))
+    loaded, cut = cut_photo(large)
+    assert loaded.shape == (2048, 2048, 4) and cut.picture.shape == loaded.shape
+    assert overlap(cut.mask, cv2.resize(truth, (2048, 2048))) > 0.9
+    np.testing.assert_array_equal(cut_photo(picture)[0], load_photo(picture))  # a small one stays as it is
+    by_mask = cut_photo(large, mask=whole)[1]
+    assert by_mask.source == "mask" and overlap(by_mask.mask, cv2.resize(truth, (2048, 2048))) > 0.97
+    with pytest.raises(ImageError, match="the mask is 320 x 320 pixels and the picture 3200 x 3200"):
+        cut_photo(large, mask=truth)
+    inside = cut_photo(large, rectangle=(900, 400, 2400, 1800))[1].mask > 0
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    scale = 2048 / 3200
+    assert rows[-1] <= scale * 1800 and columns[0] >= scale * 900 - 1 and rows[0] >= scale * 400 - 1
+    with pytest.raises(ImageError, match="does not lie within a picture of 3200 x 3200"):
+        cut_photo(large, rectangle=(0, 0, 3201, 3200))
+    frames = [frame_photo(*cut_photo(each), 64, 1.2).covered for each in (picture, large)]
+    assert overlap(*frames) > 0.9
 
 
 def test_the_preview_names_the_mask_and_outlines_it_and_the_square_leads_back():

@@ -117,6 +117,18 @@ def has_room() -> bool:
     return psutil.virtual_memory().available >= MEMORY
 
 
+def one_thread() -> dict[str, str]:
+    """What gives a chapter's kernel and its processes one thread each, unless the environment says how many.
+
+    Chapters share the cores with each other and with the processes that they start. The networks' many small steps
+    gain next to nothing by a second thread (`benchmarks/waiting.py`), and with one thread the numbers of a chapter do
+    not depend on how many cores there are. Where there is a GPU, it works and chapters go one after the other.
+    """
+    import torch
+
+    return {} if "OMP_NUM_THREADS" in os.environ or torch.cuda.is_available() else {"OMP_NUM_THREADS": "1"}
+
+
 class Kernels:
     """The kernels of the chapters that are being executed: what they are told, and how all of them end at once."""
 
@@ -266,6 +278,7 @@ def _execute(
         FOLDER_VARIABLE: str(scenes),
         RUN: str(os.getpid()),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the debugger of ipykernel warns in the first output
+        **one_thread(),
     }
     try:
         with closing(ensure_event_loop()):  # each thread has one of its own

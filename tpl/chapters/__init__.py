@@ -1,5 +1,6 @@
 """Code that one chapter needs, a room by the chapter's name; and the pictures that several share."""
 
+from tpl.chapters.each_category import with_trained
 from tpl.chapters.pictures import (
     exhibits,
     gallery,
@@ -26,4 +27,5 @@ __all__ = [
     "solid",
     "spread_out",
     "view_row",
+    "with_trained",
 ]

@@ -48,6 +48,7 @@ def sheet_at_random(
         ]
 
     clay = CLAY[bench.category]
-    rows = {"truth": posters([shape.load() for shape in shapes], clay, bench.shelf, size)}
-    rows |= {method: posters(made(of), clay, bench.shelf, size) for method, of in codes.items()}
+    draw = partial(posters, color=clay, shelf=bench.shelf, size=size, jobs=bench.jobs)
+    rows = {"truth": draw([shape.load() for shape in shapes])}
+    rows |= {method: draw(made(of)) for method, of in codes.items()}
     return {"image": list(images), **rows}

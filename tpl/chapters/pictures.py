@@ -179,7 +179,7 @@ def exhibits(trained: Trained, method: str, rows: pd.DataFrame, size: int = 224)
         meshes.append((shape.load(), mesh))
         closed.append(0.0 if mesh is None else _share_closed(mesh, frame))
     flat = [mesh for pair in meshes for mesh in pair]
-    drawn = posters(flat, CLAY[trained.bench.category], trained.bench.shelf, size)
+    drawn = posters(flat, CLAY[trained.bench.category], trained.bench.shelf, size, jobs=trained.bench.jobs)
     scores = zip(rows["chamfer"], rows["reason"], strict=True)
     captions = ["failed" if reason else f"{1000 * chamfer:.2f}" for chamfer, reason in scores]
     return [

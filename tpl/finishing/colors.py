@@ -5,8 +5,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import trimesh
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import sparse
+from scipy.ndimage import map_coordinates
 from scipy.spatial import KDTree
 
 from tpl.meshes import Normalization
@@ -27,6 +28,9 @@ MIRRORED = 0.04
 
 SOFTENED = 6
 """Rounds in which colours reach the vertices next to them, so that they fade into the mean."""
+
+MARGIN = 8
+"""Pixels around the mask's box that are looked at as well: its border is worn off and blurred from there."""
 
 UNIT_PIXELS = 1000  # of the camera's square, only to have shares of its side
 
@@ -60,8 +64,11 @@ def mean_color(
     picture: UInt8[np.ndarray, "height width 3"], mask: UInt8[np.ndarray, "height width"]
 ) -> UInt8[np.ndarray, "3"]:
     """The mean colour (sRGB) of what is inside a mask, of light, without the mask's border where it is wide enough."""
-    inner = _inside(mask)
-    return _bytes(to_linear(picture[inner if inner.any() else mask >= SOLID]).mean(axis=0))
+    inner = _inside(mask, _worn(mask))
+    seen = picture[inner if inner.any() else mask >= SOLID]
+    # A photograph has millions of pixels, and 256 values: each is made linear once.
+    counts = np.stack([np.bincount(channel, minlength=256) for channel in seen.T])
+    return _bytes(counts @ to_linear(np.arange(256)) / len(seen))
 
 
 def project_colors(mesh: trimesh.Trimesh, sight: Sight) -> UInt8[np.ndarray, "vertices 3"]:
@@ -108,26 +115,41 @@ def _seen(
     nearer = np.linalg.norm(met - sight.origin, axis=1)
     open_to_view = (face < 0) | (nearer > distance - BEHIND)
     facing = np.clip((-np.einsum("ij,ij->i", away, normals) - GRAZING) / GRAZING, 0, 1)
-    pixels = _onto_mask(sight.project(vertices), sight.mask)
-    x, y = pixels.T.astype(np.float32)[:, :, None] - 0.5  # OpenCV has the middle of the first pixel at 0
-    inner = cv2.GaussianBlur(_inside(sight.mask).astype(np.float32), (0, 0), 1.0)
-    linear = to_linear(sight.picture).astype(np.float32)
-    color = cv2.remap(linear, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-    within = cv2.remap(inner, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[:, 0]
-    return color.astype(float), np.where(open_to_view, facing * np.clip(2 * within - 1, 0, 1), 0.0)
+    low, high = _box(sight.mask)
+    pixels = _stretched(sight.project(vertices), low, high)
+    # All of them lie in the mask's box: of a large photograph little more than that is made linear.
+    first = np.maximum(low - MARGIN, 0)
+    part = tuple(slice(start, stop + MARGIN) for start, stop in zip(first[::-1], high[::-1], strict=True))
+    at = (pixels - first - 0.5).T[::-1]  # row and column; the middle of the first pixel is at 0
+    at = np.nan_to_num(at, nan=-2.0 * MARGIN)  # behind the camera: nowhere in the picture
+    inner = cv2.GaussianBlur(_inside(sight.mask[part], _worn(sight.mask)).astype(np.float32), (0, 0), 1.0)
+    linear = to_linear(np.arange(256)).astype(np.float32)[sight.picture[part]]
+    color = np.stack([map_coordinates(channel, at, order=1, mode="nearest") for channel in np.moveaxis(linear, 2, 0)])
+    within = map_coordinates(inner, at, order=1, mode="constant")
+    return color.T.astype(float), np.where(open_to_view, facing * np.clip(2 * within - 1, 0, 1), 0.0)
 
 
-def _onto_mask(pixels: Float[np.ndarray, "n 2"], mask: UInt8[np.ndarray, "height width"]) -> Float[np.ndarray, "n 2"]:
-    """Stretches positions so that their bounding box is the mask's."""
+def _box(mask: UInt8[np.ndarray, "height width"]) -> tuple[Int[np.ndarray, "2"], Int[np.ndarray, "2"]]:
+    """The first column and row of what is solid in a mask, and those behind the last."""
     rows, columns = (np.flatnonzero((mask >= SOLID).any(axis=axis)) for axis in (1, 0))
-    low, high = np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]]) + 1
+    return np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]]) + 1
+
+
+def _stretched(
+    pixels: Float[np.ndarray, "n 2"], low: Int[np.ndarray, "2"], high: Int[np.ndarray, "2"]
+) -> Float[np.ndarray, "n 2"]:
+    """Positions stretched so that their bounding box goes from `low` to `high`."""
     least, most = np.nanmin(pixels, axis=0), np.nanmax(pixels, axis=0)
     return low + (pixels - least) * (high - low) / np.maximum(most - least, 1e-9)
 
 
-def _inside(mask: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+def _worn(mask: UInt8[np.ndarray, "height width"]) -> int:
+    """Side of the square that wears off a mask's border, by the size of its photograph: 3 or 5 pixels."""
+    return 3 if max(mask.shape) < 400 else 5
+
+
+def _inside(mask: UInt8[np.ndarray, "height width"], width: int) -> Bool[np.ndarray, "height width"]:
     """A mask without its border, which mixes in the background."""
-    width = 3 if max(mask.shape) < 400 else 5
     return cv2.erode((mask >= SOLID).astype(np.uint8), np.ones((width, width), np.uint8)) > 0
 
 

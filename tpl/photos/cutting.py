@@ -76,10 +76,10 @@ def cut_out(
     Source: GrabCut: Rother, Kolmogorov and Blake 2004, by OpenCV.
     """
     height, width, _ = picture.shape
-    box = (0, 0, width, height) if rectangle is None else _checked(rectangle, width, height)
+    box = (0, 0, width, height) if rectangle is None else check_rectangle(rectangle, width, height)
     color, alpha, notes = picture[..., :3], picture[..., 3], ()
     if mask is not None:
-        alpha, source = _read_mask(mask, width, height), "mask"
+        alpha, source = read_mask(mask, width, height), "mask"
     elif np.mean(alpha < HARD_ALPHA) > 0.01:
         source = "alpha"
     elif network is not None:
@@ -99,7 +99,12 @@ def cut_out(
     return CutOut(np.dstack([color, inside]), source, (*judge_mask(inside, box, source, found), *notes))
 
 
-def _checked(rectangle: Sequence[int], width: int, height: int) -> Rectangle:
+def check_rectangle(rectangle: Sequence[int], width: int, height: int) -> Rectangle:
+    """A rectangle that lies in a picture of this size.
+
+    Raises:
+        ImageError: It does not, or is smaller than 4 pixels.
+    """
     values = [int(value) for value in rectangle]
     if len(values) == 4:
         left, top, right, bottom = values
@@ -116,7 +121,12 @@ def _less_margin(width: int, height: int) -> Rectangle:
     return across, down, width - across, height - down
 
 
-def _read_mask(mask: PictureLike, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
+def read_mask(mask: PictureLike, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
+    """A mask for a picture of this size; what is transparent in it is background, too.
+
+    Raises:
+        ImageError: It cannot be read, or has another size.
+    """
     read = load_photo(mask)
     name = mask if isinstance(mask, str) or hasattr(mask, "suffix") else "the mask"
     if read.shape[:2] != (height, width):
@@ -125,7 +135,7 @@ def _read_mask(mask: PictureLike, width: int, height: int) -> UInt8[np.ndarray, 
             "a mask has the size of its picture"
         )
     grey = cv2.cvtColor(read[..., :3], cv2.COLOR_RGB2GRAY)
-    return np.rint(grey * (read[..., 3] / 255.0)).astype(np.uint8)  # transparent is background, too
+    return np.rint(grey * (read[..., 3] / 255.0)).astype(np.uint8)
 
 
 def _search(

@@ -6,15 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float, UInt8
+from PIL import Image
 
 from tpl.finishing import PartLabels, finish, mean_color, read_labels
 from tpl.inference import Reconstructor
 from tpl.meshes import Normalization
-from tpl.photos.cutting import CutOut, cut_out
+from tpl.photos.cutting import CutOut, check_rectangle, cut_out, read_mask
 from tpl.photos.framing import FRAMING, Photo, frame_photo, sight_of
 from tpl.photos.masking import MaskNetwork
 from tpl.photos.reading import PictureLike, load_photo
@@ -29,6 +31,10 @@ from tpl.shapes.shape import check_category
 
 SORTED_SIZE = 64
 """Pixels a side of what categories are told apart by."""
+
+LOOKED_AT = 2048
+"""Pixels of a photograph's longer side beyond which it is made smaller: more than any encoder, outline or vertex sees,
+and a telephone's 12 million pixels would take half a gigabyte more."""
 
 UNIT = Normalization(np.zeros(3), 1.0)
 """Of a mesh that is in the unit-sphere frame and stays there."""
@@ -176,9 +182,25 @@ def cut_photo(
     rectangle: Sequence[int] | None = None,
     network: MaskNetwork | None = None,
 ) -> tuple[UInt8[np.ndarray, "height width 4"], CutOut]:
-    """A picture as it was loaded, and its object, which any category's frame takes; raises as `prepare_photo`."""
+    """A picture as it was loaded, and its object, which any category's frame takes; raises as `prepare_photo`.
+
+    A large picture is made smaller first, `LOOKED_AT` pixels at the longer side, its mask and its rectangle with it.
+    """
     loaded = load_photo(picture)
-    return loaded, cut_out(loaded, mask, rectangle, network)
+    height, width, _ = loaded.shape
+    scale = LOOKED_AT / max(height, width)
+    if scale >= 1:
+        return loaded, cut_out(loaded, mask, rectangle, network)
+    size = round(scale * width), round(scale * height)
+    small = np.asarray(Image.fromarray(loaded).resize(size, Image.Resampling.BOX))  # weighs colours by their alpha
+    if mask is not None:
+        mask = cv2.resize(read_mask(mask, width, height), size, interpolation=cv2.INTER_AREA)
+    if rectangle is not None:
+        left, top, right, bottom = check_rectangle(rectangle, width, height)
+        low = [min(int(scale * first), side - 4) for first, side in zip((left, top), size, strict=True)]
+        high = [max(round(scale * last), first + 4) for first, last in zip(low, (right, bottom), strict=True)]
+        rectangle = (*low, *high)
+    return small, cut_out(small, mask, rectangle, network)
 
 
 def category_of(loaded: UInt8[np.ndarray, "height width 4"], cut: CutOut) -> tuple[str, float]:
