@@ -1,5 +1,6 @@
 """Preprocessing: signed distances and views of a mesh."""
 
+import functools
 import resource
 import statistics
 import tempfile
@@ -20,6 +21,11 @@ from tpl.meshes.rays import RayScene
 from tpl.meshes.sdf import MeshSDF, sample_sdf, sample_surface
 from tpl.rendering import blender, easy_camera, render_views
 from tpl.shapes import Shape, list_shapes
+
+try:  # no part of any environment of ours: it brings half a gigabyte for one row
+    import open3d  # pyright: ignore[reportMissingImports]
+except ImportError:
+    open3d = None
 
 
 def chair() -> Shape:
@@ -65,32 +71,55 @@ def by_scans(mesh: trimesh.Trimesh, points: np.ndarray, views: int = 100, size: 
     return np.where(behind.mean(axis=1) > 0.5, -distance[:, 0], distance[:, 0])
 
 
+def by_igl(mesh: trimesh.Trimesh, points: np.ndarray, sign: int) -> np.ndarray:
+    """libigl's own function; of its signs pseudonormals are right on closed meshes that do not cross themselves."""
+    faces = np.asarray(mesh.faces, dtype=np.int64)
+    return np.asarray(igl.signed_distance(points, np.asarray(mesh.vertices), faces, sign)[0])
+
+
+def by_open3d(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
+    """Open3D's scene of rays: exact distances, signs by how often rays meet the surface; of closed meshes."""
+    core = open3d.core
+    scene = open3d.t.geometry.RaycastingScene(nthreads=1)
+    scene.add_triangles(
+        core.Tensor(np.asarray(mesh.vertices, np.float32)), core.Tensor(np.asarray(mesh.faces, np.uint32))
+    )
+    return scene.compute_signed_distance(core.Tensor(points.astype(np.float32)), nthreads=1).numpy()
+
+
 def by_us(mesh: trimesh.Trimesh, points: np.ndarray) -> np.ndarray:
     """Ours, cleaning included."""
     return MeshSDF(clean_mesh(mesh, np.random.default_rng(0)), Normalization(np.zeros(3), 1.0))(points)
 
 
 def others(mesh: trimesh.Trimesh, points: np.ndarray) -> list[str]:
-    """One mesh and 100 000 points by other libraries, each from the mesh on and once; ours three times."""
-    for function in (by_trimesh, by_us):
-        function(mesh, points[:100])  # imports, caches of trimesh
-    results, rows = {}, []
-
-    def timed(name, function) -> float:
-        return seconds(lambda: results.update({name: function(mesh, points)}))
-
-    ours = statistics.median(timed("ours, cleaning included", by_us) for _ in range(3))
-    spent = {
-        "trimesh.proximity.signed_distance": timed("trimesh.proximity.signed_distance", by_trimesh),
-        "mesh_to_sdf's way (100 scans, 11 normals)": timed("mesh_to_sdf's way (100 scans, 11 normals)", by_scans),
-        "ours, cleaning included": ours,
+    """One closed mesh and 100 000 points by other libraries, each from the mesh on; those that are slow once."""
+    once = {
+        "trimesh.proximity.signed_distance": by_trimesh,
+        "mesh_to_sdf's way (100 scans, 11 normals)": by_scans,
     }
-    exact = results["ours, cleaning included"]
+    thrice = {
+        "ours, cleaning included": by_us,
+        "igl.signed_distance, pseudonormals": functools.partial(by_igl, sign=igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL),
+        "igl.signed_distance, fast winding number": functools.partial(
+            by_igl, sign=igl.SIGNED_DISTANCE_TYPE_FAST_WINDING_NUMBER
+        ),
+    }
+    if open3d:
+        thrice["Open3D, RaycastingScene, single precision"] = by_open3d
+    for function in (by_trimesh, *thrice.values()):
+        function(mesh, points[:100])  # imports, caches of trimesh
+    results, rows = {name: function(mesh, points) for name, function in thrice.items()}, []
+    spent = interleaved({name: functools.partial(function, mesh, points) for name, function in thrice.items()}, 3)
+    for name, function in once.items():
+        spent[name] = seconds(lambda name=name, function=function: results.update({name: function(mesh, points)}))
+    exact, ours = results["ours, cleaning included"], spent["ours, cleaning included"]
     for name, value in results.items():
         wrong, off = (np.sign(value) != np.sign(exact)).mean(), np.abs(np.abs(value) - np.abs(exact)).max()
         rows.append((name, f"{spent[name]:.2f}", f"{spent[name] / ours:.1f}", f"{wrong:.2%}", f"{off:.4f}"))
     head = f"{len(points):,} samples of one mesh | s | times ours | other signs than ours | distance off, at most"
-    return table(head, rows)
+    told = [] if open3d else ["", "Open3D is not installed here, so it has no row."]
+    return [*table(head, rows), *told]
 
 
 def sdf() -> list[str]:
