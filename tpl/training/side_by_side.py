@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
@@ -87,7 +88,10 @@ def _side_by_side(
     # All at once even on fewer cores: the system shares them, and all end together.
     parallel = joblib.Parallel(n_jobs=2 if alone else jobs or len(categories), backend="loky")  # 1 is this process
     threads, watch = torch.get_num_threads() if alone else 1, os.environ.get(WATCH, "")
-    results: Any = parallel(joblib.delayed(_apart)(function, category, threads, watch) for category in categories)
+    with warnings.catch_warnings():
+        # A worker that has grown by 300 MB is replaced before its next item: nothing is lost, nobody need be told.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+        results: Any = parallel(joblib.delayed(_apart)(function, category, threads, watch) for category in categories)
     for result in results:
         if isinstance(result, OutOfTime):
             raise result
