@@ -2,8 +2,8 @@
 
     python tests/kills.py 40
 
-Each is ended by SIGKILL, SIGTERM or Ctrl-C, given again, ended again, and so on; what it leaves at last is compared, byte
-by byte, with what the same training leaves that nothing happens to.
+Each is ended by SIGKILL, SIGTERM or Ctrl-C, given again, ended again, and so on; what it leaves at last is compared,
+byte by byte, with what the same training leaves that nothing happens to.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Trainings ended at a random moment leave what others leave; `python tests/kills.py 40` tries more, and every phase."""
+"""Trainings ended at a random moment leave what others do; `python tests/kills.py 40` tries more, and every phase."""
 
 import kills
 import numpy as np
