@@ -71,6 +71,12 @@ def mean_color(
     return _bytes(counts @ to_linear(np.arange(256)) / len(seen))
 
 
+def bounding_box(mask: UInt8[np.ndarray, "height width"]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is object in a mask; right and bottom are the first pixels outside."""
+    rows, columns = (np.flatnonzero((mask >= SOLID).any(axis=axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def project_colors(mesh: trimesh.Trimesh, sight: Sight) -> UInt8[np.ndarray, "vertices 3"]:
     """A colour (sRGB) for each vertex.
 
@@ -115,7 +121,7 @@ def _seen(
     nearer = np.linalg.norm(met - sight.origin, axis=1)
     open_to_view = (face < 0) | (nearer > distance - BEHIND)
     facing = np.clip((-np.einsum("ij,ij->i", away, normals) - GRAZING) / GRAZING, 0, 1)
-    low, high = _box(sight.mask)
+    low, high = np.array(bounding_box(sight.mask)).reshape(2, 2)
     pixels = _stretched(sight.project(vertices), low, high)
     # All of them lie in the mask's box: of a large photograph little more than that is made linear.
     first = np.maximum(low - MARGIN, 0)
@@ -127,12 +133,6 @@ def _seen(
     color = np.stack([map_coordinates(channel, at, order=1, mode="nearest") for channel in np.moveaxis(linear, 2, 0)])
     within = map_coordinates(inner, at, order=1, mode="constant")
     return color.T.astype(float), np.where(open_to_view, facing * np.clip(2 * within - 1, 0, 1), 0.0)
-
-
-def _box(mask: UInt8[np.ndarray, "height width"]) -> tuple[Int[np.ndarray, "2"], Int[np.ndarray, "2"]]:
-    """The first column and row of what is solid in a mask, and those behind the last."""
-    rows, columns = (np.flatnonzero((mask >= SOLID).any(axis=axis)) for axis in (1, 0))
-    return np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]]) + 1
 
 
 def _stretched(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from tpl.finishing import Sight
+from tpl.finishing import Sight, bounding_box
 from tpl.meshes import Normalization
 from tpl.photos.cutting import CutOut
 from tpl.photos.judging import HARD_ALPHA
@@ -106,12 +106,6 @@ def sight_of(photo: Photo, share: float, camera: Camera, frame: Normalization) -
         frame: Of the shape before it, as `estimate_cameras` gives both.
     """
     return Sight(photo.picture, photo.mask, camera, frame, *frame_square(photo.mask, share))
-
-
-def bounding_box(mask: UInt8[np.ndarray, "height width"]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what is object in a mask; right and bottom are the first pixels outside."""
-    rows, columns = (np.flatnonzero((mask >= HARD_ALPHA).any(axis=axis)) for axis in (1, 0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def preview(photo: Photo, height: int = 256) -> UInt8[np.ndarray, "height width 3"]:
